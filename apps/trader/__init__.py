@@ -1,0 +1,1 @@
+"""Sends orders and tracks them; a process of its own, not an orchestrated run."""

@@ -1,0 +1,1 @@
+"""Software-defined assets, one folder a stage, one table a module; thin by rule."""

@@ -1,0 +1,1 @@
+"""Assets of the stage `clean`: one table a module."""

@@ -1,0 +1,1 @@
+"""Assets of the stage `feature`: one table a module."""

@@ -1,0 +1,1 @@
+"""Assets of the stage `forecast`: one table a module."""

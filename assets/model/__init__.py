@@ -1,0 +1,1 @@
+"""Assets of the stage `model`: one table a module."""

@@ -1,0 +1,1 @@
+"""Assets of the stage `order`: one table a module."""

@@ -1,0 +1,1 @@
+"""Assets of the stage `raw`: one table a module."""

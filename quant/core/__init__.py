@@ -1,0 +1,1 @@
+"""Words that every other domain package uses: errors, identity, time, money."""

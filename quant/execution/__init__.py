@@ -1,0 +1,1 @@
+"""Orders, fills, books and the paper engine, as values."""

@@ -1,0 +1,1 @@
+"""Forecasters behind one port, their scores, and the chain they fall back along."""

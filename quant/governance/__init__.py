@@ -1,0 +1,1 @@
+"""Audits, gates and verdicts."""

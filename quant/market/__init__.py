@@ -1,0 +1,1 @@
+"""Bars, calendars, corporate actions, quality rules and synthetic markets."""

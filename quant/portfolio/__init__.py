@@ -1,0 +1,1 @@
+"""Sizing and the mathematics of a portfolio's history."""

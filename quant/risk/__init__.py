@@ -1,0 +1,1 @@
+"""Hard limits and risk figures."""

@@ -1,0 +1,1 @@
+"""From a forecast to an action or a refusal, with the whole arithmetic kept."""

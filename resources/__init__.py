@@ -1,0 +1,1 @@
+"""Adapters: each fulfils a port of the domain and turns vendor errors into the domain's own."""

@@ -1,0 +1,1 @@
+"""One adapter a data source; `failover` asks them in priority order."""

@@ -1,0 +1,402 @@
+"""The warehouse: DuckDB over a DuckLake. The only module that talks to DuckDB.
+
+Belongs here: opening, migrating, reading (now or at a snapshot), appending, publishing a slice.
+Does not belong here: what the columns mean (duckdb/migrations), or any finance.
+
+Every write is one short transaction of a frame that was computed before it began, so several
+processes can work side by side; a conflict is retried, since the loser has written nothing.
+"""
+
+import importlib
+import random
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import pandas as pd
+
+from quant.core.errors import LakeDamagedError, StorageUnavailableError
+
+LINEAGE_COLUMNS = ("run_id", "snapshot_id", "code_version", "row_hash")
+_EXTENSIONS = {
+    "ducklake": "ducklake",
+    "sqlite": "sqlite_scanner",
+    "postgres": "postgres_scanner",
+    "httpfs": "httpfs",
+}
+_COMMIT_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakeLocation:
+    """Where the catalog and the data files are; both local by default."""
+
+    catalog: str  # "sqlite:<path>" or "postgres:<libpq connection string>"
+    data: str  # a folder or "s3://bucket/prefix"
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> "LakeLocation":
+        """The embedded default: a SQLite catalog with Parquet files beside it."""
+        return cls(catalog=f"sqlite:{folder / 'catalog.sqlite'}", data=f"{folder / 'data'}/")
+
+    @property
+    def local_folder(self) -> Path | None:
+        """The folder of an embedded catalog."""
+        kind, _, rest = self.catalog.partition(":")
+        return Path(rest).parent if kind == "sqlite" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What every written row says about its origin."""
+
+    run_id: str
+    snapshot_id: int
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a write changed; zero rows means that the content was already there."""
+
+    table: str
+    rows: int
+    snapshot_id: int
+
+
+class Warehouse:
+    """One connection to the lake; cheap to open (about 0.2 s), not shared between threads."""
+
+    def __init__(self, location: LakeLocation, *, snapshot_id: int | None = None) -> None:
+        self.location = location
+        self._connection = _connect(location, snapshot_id=snapshot_id)
+
+    @classmethod
+    def open(cls, location: LakeLocation, *, migrations: Path) -> "Warehouse":
+        """Open for reading and writing, bringing the schema up to date first."""
+        folder = location.local_folder
+        if folder is not None:
+            _make_folder(folder)
+        warehouse = cls(location)
+        warehouse._migrate(migrations)
+        return warehouse
+
+    def at(self, snapshot_id: int) -> "Warehouse":
+        """The same lake as it stood at `snapshot_id`; read only by nature."""
+        return Warehouse(self.location, snapshot_id=snapshot_id)
+
+    def close(self) -> None:
+        """Let go of the catalog."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Reading
+
+    def read(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> Any:
+        """The rows of a query as a DataFrame; tables are named `stage.table`."""
+        with storage_errors(self.location), warnings.catch_warnings():
+            # duckdb 1.5.5 calls DataFrame.drop(inplace=...) itself; pandas 3.1 deprecates that.
+            warnings.filterwarnings("ignore", message="The inplace keyword in DataFrame.drop")
+            return self._connection.execute(sql, parameters or None).df()
+
+    def rows(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a query as tuples; for the few places where a frame is too much."""
+        with storage_errors(self.location):
+            return self._connection.execute(sql, parameters or None).fetchall()
+
+    def snapshot_id(self) -> int:
+        """The newest snapshot; what a run records as the state it read."""
+        return int(self.rows("SELECT max(snapshot_id) FROM ducklake_snapshots('lake')")[0][0])
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Column names and types of a table, in order."""
+        return {row[0]: row[1] for row in self.rows(f"DESCRIBE {quoted(table)}")}
+
+    # Writing
+
+    def append_new(self, table: str, frame: pd.DataFrame, provenance: Provenance) -> Written:
+        """Add the rows whose content is not there yet; nothing is ever changed or removed."""
+        return self._write(table, frame, provenance, scope=None)
+
+    def publish(
+        self,
+        table: str,
+        frame: pd.DataFrame,
+        provenance: Provenance,
+        *,
+        scope: Mapping[str, Sequence[object]],
+    ) -> Written:
+        """Make `frame` the whole content of a slice: the rows where every column of `scope` has
+        one of its values. The same content again writes nothing; the old content stays readable
+        at its snapshot."""
+        return self._write(table, frame, provenance, scope=scope)
+
+    def execute(self, sql: str) -> None:
+        """A statement without rows: schema changes and maintenance."""
+        with storage_errors(self.location):
+            self._connection.execute(sql)
+
+    def add_columns(self, table: str, columns: Mapping[str, str]) -> list[str]:
+        """Add the columns that the table lacks, before its lineage is read; returns their names."""
+        missing = [name for name in columns if name not in self.columns(table)]
+        added = "; ".join(
+            f'ALTER TABLE {quoted(table)} ADD COLUMN "{name}" {columns[name]}' for name in missing
+        )
+        if missing:
+            self._commit(lambda: len(missing) if self._connection.execute(added) else 0)
+        return missing
+
+    def _write(
+        self,
+        table: str,
+        frame: pd.DataFrame,
+        provenance: Provenance,
+        *,
+        scope: Mapping[str, Sequence[object]] | None,
+    ) -> Written:
+        self._stage(table, frame, provenance)
+        if scope is None:
+            count = self._commit(lambda: self._insert_new(quoted(table)))
+        else:
+            count = self._commit(lambda: self._replace_slice(quoted(table), scope))
+        return Written(table=table, rows=count, snapshot_id=self.snapshot_id())
+
+    def _stage(self, table: str, frame: pd.DataFrame, provenance: Provenance) -> None:
+        """Fill `temp.staged` with the target's columns and types, lineage and row hashes."""
+        types = self.columns(table)
+        content = [name for name in types if name not in LINEAGE_COLUMNS]
+        missing = [name for name in content if name not in frame.columns]
+        if missing:
+            raise ValueError(f"{table} needs the columns {missing}, the frame lacks them")
+        typed = ", ".join(_typed(name, types[name]) for name in content)
+        with storage_errors(self.location):
+            self._connection.register("incoming", frame)
+            self._connection.execute(
+                "CREATE OR REPLACE TEMP TABLE staged AS "
+                f"WITH typed AS (SELECT {typed} FROM incoming) "
+                "SELECT *, $run_id AS run_id, $snapshot_id::BIGINT AS snapshot_id, "
+                "$code_version AS code_version, "
+                f"{row_hash_sql({name: types[name] for name in content})} AS row_hash FROM typed",
+                {
+                    "run_id": provenance.run_id,
+                    "snapshot_id": provenance.snapshot_id,
+                    "code_version": provenance.code_version,
+                },
+            )
+            self._connection.unregister("incoming")
+
+    def _insert_new(self, target: str) -> int:
+        execute = self._connection.execute
+        fresh = f"FROM temp.staged WHERE row_hash NOT IN (SELECT row_hash FROM {target})"
+        count = int(execute(f"SELECT count(DISTINCT row_hash) {fresh}").fetchall()[0][0])
+        if count:
+            execute(f"INSERT INTO {target} BY NAME SELECT DISTINCT ON (row_hash) * {fresh}")
+        return count
+
+    def _replace_slice(self, target: str, scope: Mapping[str, Sequence[object]]) -> int:
+        execute = self._connection.execute
+        where, values = _scope_sql(scope)
+        old = execute(f"SELECT row_hash FROM {target} WHERE {where}", values).fetchall()
+        new = execute("SELECT row_hash FROM temp.staged").fetchall()
+        if sorted(old) == sorted(new):
+            return 0
+        if old:
+            execute(f"DELETE FROM {target} WHERE {where}", values)
+        if new:
+            execute(f"INSERT INTO {target} BY NAME SELECT * FROM temp.staged")
+        return len(new)
+
+    def _commit(self, write: Callable[[], int]) -> int:
+        """Run `write` as one transaction; a conflict with another writer starts it over."""
+        with storage_errors(self.location):
+            for attempt in range(_COMMIT_ATTEMPTS):
+                try:
+                    self._connection.execute("BEGIN")
+                    count = write()
+                    self._connection.execute("COMMIT" if count else "ROLLBACK")
+                    return count
+                except duckdb.Error as error:
+                    _rollback(self._connection)
+                    if attempt + 1 == _COMMIT_ATTEMPTS or not _is_conflict(error):
+                        raise
+                    # Jitter only spreads competing writers; it decides nothing that is recorded.
+                    time.sleep(0.02 * 2**attempt * random.random())
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    def _migrate(self, folder: Path) -> None:
+        with storage_errors(self.location):
+            self._connection.execute("CREATE TABLE IF NOT EXISTS main.migrations (name VARCHAR)")
+        applied = {row[0] for row in self.rows("SELECT name FROM main.migrations")}
+        for path in sorted(folder.glob("*.sql")):
+            if path.name not in applied:
+                self._commit(partial(self._apply_migration, path))
+
+    def _apply_migration(self, path: Path) -> int:
+        self._connection.execute(path.read_text(encoding="utf-8"))
+        self._connection.execute("INSERT INTO main.migrations VALUES (?)", [path.name])
+        return 1
+
+
+def quoted(table: str) -> str:
+    """`order.fills` as SQL; every part is checked, since identifiers cannot be parameters."""
+    parts = table.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise ValueError(f"not a table name: {table!r}")
+    return ".".join(f'"{part}"' for part in parts)
+
+
+def row_hash_sql(types: Mapping[str, str]) -> str:
+    """The hash of a row's content as a SQL expression, the same wherever it is computed.
+
+    Times go in as microseconds since 1970, so that no session setting changes the text; a missing
+    value is a letter that no number's text can be.
+    """
+    texts = (f"coalesce({_as_text(name, kind)}, 'N')" for name, kind in types.items())
+    return f"left(sha256(concat_ws('|', {', '.join(texts)})), 32)"
+
+
+@contextmanager
+def storage_errors(location: LakeLocation) -> Iterator[None]:
+    """Turn DuckDB's errors into what the caller should do about them."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.FatalException, duckdb.InvalidInputException) as error:
+        raise _state_error(str(error), location) from error
+    except duckdb.SerializationException as error:
+        raise _damaged(str(error), location) from error
+    except duckdb.Error as error:
+        if any(sign in str(error).lower() for sign in _DAMAGE_SIGNS + _STORAGE_SIGNS):
+            raise _state_error(str(error), location) from error
+        raise
+
+
+_DAMAGE_SIGNS = ("malformed", "not a database", "corrupt", "no magic bytes", "disk image")
+_STORAGE_SIGNS = (
+    "no space left",
+    "read-only",
+    "readonly",
+    "permission denied",
+    "disk full",
+    "database or disk is full",
+    "unable to open database",
+    "is locked",
+)
+
+
+def _state_error(message: str, location: LakeLocation) -> Exception:
+    if any(sign in message.lower() for sign in _STORAGE_SIGNS):
+        return StorageUnavailableError(
+            f"the warehouse at {location.data} cannot be written: {_first_line(message)}",
+            remedy="free disk space or make the folder writable, then run the same command again; "
+            "nothing was written half",
+        )
+    return _damaged(message, location)
+
+
+def _damaged(message: str, location: LakeLocation) -> LakeDamagedError:
+    return LakeDamagedError(
+        f"the warehouse at {location.catalog} cannot be read: {_first_line(message)}",
+        remedy="restore the folder from a backup, or move it away and run the command again: "
+        "the warehouse is rebuilt from the sources, and the ledger is kept apart from it",
+    )
+
+
+def _first_line(message: str) -> str:
+    return message.strip().splitlines()[0]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            remedy="make it writable, or set PMX_HOME to a folder that is",
+        ) from error
+
+
+def _connect(location: LakeLocation, *, snapshot_id: int | None) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:")
+    kind = location.catalog.partition(":")[0]
+    _load(connection, "ducklake")
+    _load(connection, kind)
+    if location.data.startswith("s3://"):
+        _load(connection, "httpfs")
+    options = [f"DATA_PATH '{_sql_text(location.data)}'"]
+    if snapshot_id is not None:
+        options += [f"SNAPSHOT_VERSION {int(snapshot_id)}", "READ_ONLY"]
+    with storage_errors(location):
+        connection.execute(
+            f"ATTACH 'ducklake:{_sql_text(location.catalog)}' AS lake ({', '.join(options)})"
+        )
+        connection.execute("USE lake")
+        # One thread: rows come back in one order, and the nightly's other work keeps its core.
+        connection.execute("SET threads = 1; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+    return connection
+
+
+def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
+    """From the Python package by path, so that no network is needed; else by INSTALL."""
+    name = _EXTENSIONS[extension]
+    try:
+        package = importlib.import_module(f"duckdb_extension_{name}")
+    except ImportError:
+        connection.execute(f"INSTALL {extension}; LOAD {extension}")
+        return
+    folder = Path(str(package.__file__)).parent
+    path = next(folder.rglob("*.duckdb_extension"))
+    connection.execute(f"LOAD '{_sql_text(str(path))}'")
+
+
+def _sql_text(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _typed(name: str, kind: str) -> str:
+    value = f'"{name}"'
+    if kind == "DOUBLE":  # pandas says NaN for missing; the warehouse says NULL
+        value = f"CASE WHEN isnan({value}::DOUBLE) THEN NULL ELSE {value}::DOUBLE END"
+    return f'CAST({value} AS {kind}) AS "{name}"'
+
+
+def _as_text(name: str, kind: str) -> str:
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f'epoch_us("{name}")::VARCHAR'
+    return f'"{name}"::VARCHAR'
+
+
+def _scope_sql(scope: Mapping[str, Sequence[object]]) -> tuple[str, list[object]]:
+    clauses: list[str] = []
+    values: list[object] = []
+    for column, allowed in scope.items():
+        clauses.append(f'"{column}" IN ({", ".join("?" for _ in allowed) or "NULL"})')
+        values.extend(allowed)
+    return " AND ".join(clauses), values
+
+
+def _rollback(connection: duckdb.DuckDBPyConnection) -> None:
+    with suppress(duckdb.Error):  # a failed COMMIT has already ended the transaction
+        connection.execute("ROLLBACK")
+
+
+def _is_conflict(error: Exception) -> bool:
+    return any(sign in str(error).lower() for sign in ("conflict", "is locked", "concurrent"))

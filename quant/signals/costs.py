@@ -1,0 +1,37 @@
+"""What a trade is expected to cost before it is made: priors per asset class.
+
+Belongs here: the priors and the round trip made of them. Does not belong here: what trades did cost
+(fills in the ledger); recalibration from own fills replaces these priors when it lands.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from quant.core.policy import Policy
+from quant.market.bars import AssetClass
+
+Bps = Annotated[float, Field(ge=0, le=1_000)]
+BPS = 1e-4
+
+
+class CostPrior(Policy):
+    """One side of one trade, in basis points of its notional; spread is the full quoted spread."""
+
+    spread_bps: Bps
+    slippage_bps: Bps
+    fee_bps: Bps
+    # Impact is never believed to be below half a basis point, however small the order (SPEC E2).
+    impact_bps: Annotated[float, Field(ge=0.5, le=1_000)] = 0.5
+
+    @property
+    def round_trip(self) -> float:
+        """Cost of in and out as a fraction: spread once, everything else on both sides."""
+        one_way_bps = self.slippage_bps + self.fee_bps + self.impact_bps
+        return (self.spread_bps + 2 * one_way_bps) * BPS
+
+
+class CostPolicy(Policy):
+    """Priors by asset class; a class without one cannot be traded."""
+
+    priors: dict[AssetClass, CostPrior]

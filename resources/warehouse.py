@@ -133,9 +133,17 @@ class Warehouse:
 
     # Writing
 
-    def append_new(self, table: str, frame: pd.DataFrame, provenance: Provenance) -> Written:
-        """Add the rows whose content is not there yet; nothing is ever changed or removed."""
-        return self._write(table, frame, provenance, scope=None)
+    def append_versions(
+        self, table: str, frame: pd.DataFrame, provenance: Provenance, *, key: Sequence[str]
+    ) -> Written:
+        """Add the rows that say something new of their key; nothing is ever changed or removed.
+
+        A row whose content, apart from `known_at`, is what the newest stored row of its key already
+        says is not a restatement and is left out, so that asking a source twice adds nothing.
+        """
+        self._stage(table, frame, provenance)
+        count = self._commit(lambda: self._insert_versions(table, key))
+        return Written(table=table, rows=count, snapshot_id=self.snapshot_id())
 
     def publish(
         self,
@@ -148,7 +156,9 @@ class Warehouse:
         """Make `frame` the whole content of a slice: the rows where every column of `scope` has
         one of its values. The same content again writes nothing; the old content stays readable
         at its snapshot."""
-        return self._write(table, frame, provenance, scope=scope)
+        self._stage(table, frame, provenance)
+        count = self._commit(lambda: self._replace_slice(quoted(table), scope))
+        return Written(table=table, rows=count, snapshot_id=self.snapshot_id())
 
     def execute(self, sql: str) -> None:
         """A statement without rows: schema changes and maintenance."""
@@ -164,21 +174,6 @@ class Warehouse:
         if missing:
             self._commit(lambda: len(missing) if self._connection.execute(added) else 0)
         return missing
-
-    def _write(
-        self,
-        table: str,
-        frame: pd.DataFrame,
-        provenance: Provenance,
-        *,
-        scope: Mapping[str, Sequence[object]] | None,
-    ) -> Written:
-        self._stage(table, frame, provenance)
-        if scope is None:
-            count = self._commit(lambda: self._insert_new(quoted(table)))
-        else:
-            count = self._commit(lambda: self._replace_slice(quoted(table), scope))
-        return Written(table=table, rows=count, snapshot_id=self.snapshot_id())
 
     def _stage(self, table: str, frame: pd.DataFrame, provenance: Provenance) -> None:
         """Fill `temp.staged` with the target's columns and types, lineage and row hashes."""
@@ -204,12 +199,25 @@ class Warehouse:
             )
             self._connection.unregister("incoming")
 
-    def _insert_new(self, target: str) -> int:
+    def _insert_versions(self, table: str, key: Sequence[str]) -> int:
         execute = self._connection.execute
-        fresh = f"FROM temp.staged WHERE row_hash NOT IN (SELECT row_hash FROM {target})"
-        count = int(execute(f"SELECT count(DISTINCT row_hash) {fresh}").fetchall()[0][0])
+        types = self.columns(table)
+        said = {
+            name: kind for name, kind in types.items() if name not in (*LINEAGE_COLUMNS, "known_at")
+        }
+        keys = ", ".join(f'"{name}"' for name in key)
+        execute(
+            f"CREATE OR REPLACE TEMP TABLE fresh AS "
+            f"WITH incoming AS (SELECT *, {row_hash_sql(said)} AS said FROM temp.staged), "
+            f"stored AS (SELECT {keys}, {row_hash_sql(said)} AS said FROM {quoted(table)} "
+            f"SEMI JOIN temp.staged USING ({keys}) "
+            f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY known_at DESC) = 1) "
+            f"SELECT DISTINCT ON (row_hash) incoming.* EXCLUDE (said) FROM incoming "
+            f"ANTI JOIN stored USING ({keys}, said)"
+        )
+        count = int(execute("SELECT count(*) FROM temp.fresh").fetchall()[0][0])
         if count:
-            execute(f"INSERT INTO {target} BY NAME SELECT DISTINCT ON (row_hash) * {fresh}")
+            execute(f"INSERT INTO {quoted(table)} BY NAME SELECT * FROM temp.fresh")
         return count
 
     def _replace_slice(self, target: str, scope: Mapping[str, Sequence[object]]) -> int:

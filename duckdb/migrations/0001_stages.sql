@@ -66,11 +66,12 @@ CREATE TABLE feature.daily_features (
 );
 
 -- Parameters of one model for one symbol, fitted on what was known after fit_as_of.
-CREATE TABLE model.fits (
+CREATE TABLE model.sarimax_fits (
     model VARCHAR, symbol VARCHAR, fit_as_of DATE, params VARCHAR, start_params VARCHAR,
-    diagnostics VARCHAR, converged BOOLEAN, input_hash VARCHAR,
+    diagnostics VARCHAR, converged BOOLEAN, params_hash VARCHAR, input_hash VARCHAR,
     run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
 );
+CREATE TABLE model.garch_fits AS SELECT * FROM model.sarimax_fits;
 
 CREATE TABLE model.verdicts (
     model VARCHAR, session DATE, passed BOOLEAN, reason VARCHAR, figures VARCHAR,

@@ -25,6 +25,10 @@ P = TypeVar("P", bound=Policy)
 # File name without .yaml -> where its class is. Resolved when loaded, so that naming a policy here
 # costs no import. A component that gains a policy adds its line and its file.
 POLICY_FILES: Final[dict[str, str]] = {
+    "costs": "quant.signals.costs:CostPolicy",
+    "signals": "quant.signals.edge:EdgePolicy",
+    "sizing": "quant.portfolio.sizing:SizingPolicy",
+    "strategies": "quant.signals.strategies:StrategiesPolicy",
     "universe": "quant.market.universe:UniversePolicy",
 }
 

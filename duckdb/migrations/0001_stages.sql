@@ -67,8 +67,9 @@ CREATE TABLE feature.daily_features (
 
 -- Parameters of one model for one symbol, fitted on what was known after fit_as_of.
 CREATE TABLE model.sarimax_fits (
-    model VARCHAR, symbol VARCHAR, fit_as_of DATE, params VARCHAR, start_params VARCHAR,
-    diagnostics VARCHAR, converged BOOLEAN, params_hash VARCHAR, input_hash VARCHAR,
+    symbol VARCHAR, model VARCHAR, version VARCHAR, fit_as_of DATE, filter_from DATE,
+    params VARCHAR, params_hash VARCHAR, start_params VARCHAR, diagnostics VARCHAR,
+    converged BOOLEAN, error VARCHAR, reason VARCHAR, input_hash VARCHAR,
     run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
 );
 CREATE TABLE model.garch_fits AS SELECT * FROM model.sarimax_fits;
@@ -90,6 +91,12 @@ CREATE TABLE forecast.persistence AS SELECT * FROM forecast.naive;
 CREATE TABLE forecast.sarimax AS SELECT * FROM forecast.naive;
 CREATE TABLE forecast.garch AS SELECT * FROM forecast.naive;
 CREATE TABLE forecast.combined AS SELECT * FROM forecast.naive;
+
+-- A model that has no forecast for a symbol says why; it is never silent.
+CREATE TABLE forecast.failures (
+    symbol VARCHAR, session DATE, as_of TIMESTAMPTZ, model VARCHAR, error VARCHAR, reason VARCHAR,
+    run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
+);
 
 -- The whole arithmetic of a decision, so that nobody has to recompute it to understand it.
 CREATE TABLE signal.daily_signals (

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from quant.core.errors import PolicyError
 from quant.core.policy import Policy
 from quant.market.bars import AssetClass
 
@@ -35,3 +36,12 @@ class CostPolicy(Policy):
     """Priors by asset class; a class without one cannot be traded."""
 
     priors: dict[AssetClass, CostPrior]
+
+    def prior_of(self, asset_class: AssetClass) -> CostPrior:
+        """The prior of a class; `PolicyError` where nobody has decided one."""
+        if asset_class not in self.priors:
+            raise PolicyError(
+                f"costs.yaml has no prior for {asset_class}",
+                remedy=f"add priors.{asset_class} with spread, slippage and fee in basis points",
+            )
+        return self.priors[asset_class]

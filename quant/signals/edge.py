@@ -11,7 +11,7 @@ from quant.signals.costs import BPS
 class EdgePolicy(Policy):
     """How much return a trade must promise, and over which horizon it is measured."""
 
-    horizon_days: Annotated[int, Field(ge=1, le=20)] = 10
+    horizon_days: Annotated[int, Field(ge=1, le=20)] = 20
     expected_return_bps_min: Annotated[float, Field(ge=0)] = 30.0
     cost_multiple_min: Annotated[float, Field(ge=1)] = 1.25
     # A stop this many horizon standard deviations away, a target twice as far.

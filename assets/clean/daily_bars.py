@@ -1,0 +1,86 @@
+"""Daily bars that were judged and published."""
+
+import dagster as dg
+
+from assets.support import Night, check, stage_asset_arguments
+from resources.desk import Desk
+
+CHECKS = [
+    check("clean", "daily_bars", "no_critical_finding", description="nothing is in quarantine"),
+    check(
+        "clean", "daily_bars", "quality_allows_trading", description="the score is at least 0.95"
+    ),
+]
+
+
+@dg.asset(
+    **stage_asset_arguments(
+        "clean", "daily_bars", deps=["raw.daily_bars", "raw.corporate_actions"]
+    ),
+    check_specs=CHECKS,
+)
+def daily_bars(
+    context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]
+) -> dg.MaterializeResult:
+    """The believable rows of raw; what was refused stays there, with its findings here."""
+    from quant.market.quality_rules import QualityPolicy, Severity
+
+    from assets.clean.publishing import Series, night_quality, publish_bars
+    from resources.warehouse import Written
+
+    night, universe = Night(context, desk), desk.universe
+    series = Series(basis=universe.basis, symbols=universe.symbols, calendar=universe.calendar)
+    judged = publish_bars(desk, night.provenance, series, night.sessions)
+    nights = night_quality(desk, night.sessions, recent_findings(night))
+    desk.warehouse.publish(
+        "clean.night_quality", nights, night.provenance, scope={"session": night.sessions}
+    )
+    critical = judged.findings[judged.findings["severity"] == Severity.CRITICAL.value]
+    minimum = desk.policy("quality", QualityPolicy).quality_score_min
+    lowest = float(nights["score"].min())
+    sample = dg.MetadataValue.md(_as_table(critical.head(20)))
+    return night.result(
+        judged.rows,
+        Written(table=night.table, rows=judged.published, snapshot_id=desk.warehouse.snapshot_id()),
+        checks=[
+            dg.AssetCheckResult(
+                passed=critical.empty,
+                check_name="no_critical_finding",
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"findings": len(critical), "first": sample},
+            ),
+            dg.AssetCheckResult(
+                passed=lowest >= minimum,
+                check_name="quality_allows_trading",
+                metadata={"lowest_score": lowest, "minimum": minimum},
+            ),
+        ],
+        quality_score=lowest,
+        findings=len(judged.findings),
+    )
+
+
+def recent_findings(night: Night):  # type: ignore[no-untyped-def]
+    """Findings that may still bind in these sessions: their own, and those of the days before."""
+    import datetime as dt
+
+    universe = night.desk.universe
+    return night.desk.warehouse.read(
+        "SELECT symbol, session, rule, column_name AS column, value, severity, message "
+        "FROM clean.findings WHERE basis = ? AND session BETWEEN ? AND ? "
+        "AND symbol IN (SELECT unnest(?::VARCHAR[]))",
+        [
+            str(universe.basis),
+            night.sessions[0] - dt.timedelta(days=30),
+            night.sessions[-1],
+            list(universe.symbols),
+        ],
+    )
+
+
+def _as_table(findings) -> str:  # type: ignore[no-untyped-def]
+    lines = [
+        f"| {row.session:%Y-%m-%d} | {row.symbol} | {row.rule} | {row.message} |"
+        for row in findings.itertuples()
+    ]
+    return "\n".join(["| session | symbol | rule | finding |", "|---|---|---|---|", *lines])

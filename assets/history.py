@@ -1,0 +1,69 @@
+"""The history that features, fits and forecasts of a session may see, and its hash.
+
+History always begins at the universe's first session, so that a recursive indicator has the same
+value in a single night, in a rerun, and in a backfill over years.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from quant.core.identity import chain_hash
+from resources.desk import Desk
+from resources.reads import bar_versions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from quant.market.panel import BarPanel
+    from resources.warehouse import Warehouse
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The clean bars that some sessions share; the session `s` uses the rows up to `s`."""
+
+    desk: Desk
+    sessions: tuple[dt.date, ...]
+    bars: "pd.DataFrame"
+
+    @cached_property
+    def panel(self) -> "BarPanel":
+        """All of it as arrays, on the exchange's own sessions."""
+        from quant.market.calendars import sessions
+        from quant.market.panel import BarPanel
+
+        universe = self.desk.universe
+        days = sessions(universe.calendar, universe.history_start, self.sessions[-1])
+        return BarPanel.from_long(self.bars, sessions=days, symbols=universe.symbols)
+
+    def input_hashes(self, session: dt.date) -> Mapping[str, str]:
+        """By symbol, the one hash of all rows that `session` may see."""
+        import pandas as pd
+
+        seen = self.bars[self.bars["session"] <= pd.Timestamp(session)]
+        return {
+            str(symbol): chain_hash(rows) for symbol, rows in seen.groupby("symbol")["row_hash"]
+        }
+
+
+def histories(
+    desk: Desk, sessions: Sequence[dt.date], *, warehouse: "Warehouse | None" = None
+) -> list[History]:
+    """The histories of some sessions, one for each stretch that saw the same; ascending."""
+    from quant.market.vintages import vintages
+
+    universe = desk.universe
+    versions = bar_versions(
+        warehouse or desk.warehouse,
+        "clean.daily_bars",
+        basis=universe.basis,
+        symbols=universe.symbols,
+        start=universe.history_start,
+        end=max(sessions),
+        known_by=desk.as_of(max(sessions)),
+    )
+    found = vintages(versions, sessions, as_of=desk.as_of, delay=desk.decision_delay)
+    return [History(desk, vintage.sessions, vintage.bars) for vintage in found]

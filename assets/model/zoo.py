@@ -1,0 +1,33 @@
+"""Models by name, built with the desk's policy."""
+
+from typing import TYPE_CHECKING
+
+from resources.desk import Desk
+
+if TYPE_CHECKING:
+    from quant.forecasting.port import Forecaster
+
+MODELS = ("naive", "persistence", "sarimax", "garch")
+# Models whose parameters are estimated in `model/<name>_fits`; the others have nothing to keep.
+FITTED = ("sarimax", "garch")
+
+
+def build_model(desk: Desk, name: str) -> "Forecaster":
+    """The forecaster called `name`."""
+    from quant.forecasting.garch import GarchForecaster
+    from quant.forecasting.naive import NaiveForecaster
+    from quant.forecasting.persistence import PersistenceForecaster
+    from quant.forecasting.policy import ForecastPolicy
+    from quant.forecasting.sarimax import SarimaxForecaster
+
+    # How many processes fit is a fact of the machine, not a policy; results do not depend on it.
+    policy = desk.policy("forecasts", ForecastPolicy).model_copy(
+        update={"fit_workers": desk.settings.workers}
+    )
+    kinds = {
+        "naive": NaiveForecaster,
+        "persistence": PersistenceForecaster,
+        "sarimax": SarimaxForecaster,
+        "garch": GarchForecaster,
+    }
+    return kinds[name](policy)

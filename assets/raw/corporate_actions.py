@@ -1,0 +1,27 @@
+"""Splits and dividends as the sources deliver them, append-only."""
+
+import datetime as dt
+
+import dagster as dg
+
+from assets.support import Night, stage_asset_arguments
+from resources.desk import Desk
+
+ACTION_KEY = ("symbol", "ex_session", "kind", "source")
+# Actions are announced ahead of their ex-session.
+ANNOUNCED_DAYS_AHEAD = 60
+
+
+@dg.asset(**stage_asset_arguments("raw", "corporate_actions"))
+def corporate_actions(
+    context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]
+) -> dg.MaterializeResult:
+    """One row an action and moment of knowledge; prices are adjusted with them when they are read."""
+    night = Night(context, desk)
+    actions = desk.sources.actions(
+        desk.universe.symbols,
+        night.sessions[0],
+        night.sessions[-1] + dt.timedelta(days=ANNOUNCED_DAYS_AHEAD),
+    )
+    written = desk.warehouse.append_versions(night.table, actions, night.provenance, key=ACTION_KEY)
+    return night.result(len(actions), written)

@@ -1,0 +1,66 @@
+"""Assembly only: no logic, no environment reads at import."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from assets.audit import decisions, forecast_scores, model_audits, nights, report
+from assets.clean import daily_bars as clean_daily_bars
+from assets.feature import daily_features
+from assets.forecast import combined, garch, naive, persistence, sarimax
+from assets.model import garch_fits, sarimax_fits, verdicts
+from assets.order import fills, intents
+from assets.raw import corporate_actions, daily_bars
+from assets.signal import daily_signals
+from assets.target import daily_weights
+from jobs.nightly import JOBS, SCHEDULES
+from resources.desk import Desk
+from sensors.failures import failed_run_sensor
+from sensors.freshness import stale_night_sensor
+
+# In the order of the flow.
+ASSET_MODULES = [
+    daily_bars,
+    corporate_actions,
+    clean_daily_bars,
+    daily_features,
+    sarimax_fits,
+    garch_fits,
+    verdicts,
+    naive,
+    persistence,
+    sarimax,
+    garch,
+    combined,
+    daily_signals,
+    daily_weights,
+    intents,
+    fills,
+    forecast_scores,
+    model_audits,
+    decisions,
+    nights,
+    report,
+]
+
+
+@dg.resource(description="Every adapter of this installation, opened when first used.")
+def desk_resource(_context: dg.InitResourceContext) -> Iterator[Desk]:
+    """The desk that PMX_* describes; closed at the end of the run."""
+    with Desk.from_env() as desk:
+        yield desk
+
+
+def build_defs(*, resources: Mapping[str, object] | None = None) -> dg.Definitions:
+    """The code location; a test or a command passes the desk it wants to use."""
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=[stale_night_sensor, failed_run_sensor],
+        resources={"desk": desk_resource, **(resources or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,83 @@
+"""The jobs of a night, and when they run.
+
+A night is two halves with the market's answer between them: `collect` lands and judges the bars of
+the session, then the trader settles what was sent the night before, then `decide` forecasts, decides
+and audits. `nightly` is both halves in one run, for the schedule: there the trader is a process of
+its own and has settled long before.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.partitions import CALENDAR, trading_days
+
+COLLECT = dg.AssetSelection.groups("raw", "clean")
+RESEARCH = dg.AssetSelection.groups("raw", "clean", "feature", "model", "forecast") | (
+    dg.AssetSelection.assets(
+        dg.AssetKey(["audit", "forecast_scores"]),
+        dg.AssetKey(["audit", "model_audits"]),
+        dg.AssetKey(["audit", "decisions"]),
+    )
+)
+REPORT = dg.AssetSelection.assets(dg.AssetKey(["audit", "report"]))
+EVERYTHING = dg.AssetSelection.all()
+# What depends on the book the night before left behind; everything else can be computed at once.
+TRADING = dg.AssetSelection.groups("signal", "target", "order", "audit") - RESEARCH - REPORT
+
+
+def _job(
+    name: str, selection: dg.AssetSelection, description: str
+) -> dg.UnresolvedAssetJobDefinition:
+    """In one process: a night is many light steps, and each process start costs seconds."""
+    return dg.define_asset_job(
+        name,
+        selection=selection,
+        partitions_def=trading_days,
+        executor_def=dg.in_process_executor,
+        description=description,
+        tags={"dagster/max_runtime": "3600"},
+    )
+
+
+nightly = _job("nightly", EVERYTHING, "One whole night: from the sources to the report.")
+collect = _job("collect", COLLECT, "The first half of a night: land and judge the bars.")
+decide = _job("decide", EVERYTHING - COLLECT, "The second half: forecast, decide, audit, report.")
+trading = _job("trading", TRADING, "Only what depends on the book: signals to fills.")
+backfill = _job(
+    "backfill", RESEARCH, "Everything that needs no book, for a range of sessions in one run."
+)
+research = _job(
+    "research",
+    dg.AssetSelection.groups("feature", "model", "forecast"),
+    "Features, fits and forecasts again, after a change of code or policy.",
+)
+
+JOBS = [nightly, collect, decide, trading, backfill, research]
+
+
+@dg.schedule(
+    job=nightly,
+    # Half past midnight in New York, from Tuesday for Monday's session to Saturday for Friday's.
+    cron_schedule="30 0 * * 2-6",
+    execution_timezone="America/New_York",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Every night after a session; days without one say so and start nothing.",
+)
+def nightly_schedule(
+    context: dg.ScheduleEvaluationContext,
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for the session that ended yesterday, if there was one."""
+    import datetime as dt
+
+    from quant.market.calendars import is_session
+
+    yesterday = context.scheduled_execution_time.date() - dt.timedelta(days=1)
+    if not is_session(CALENDAR, yesterday):
+        yield dg.SkipReason(f"{yesterday} was no session of {CALENDAR}: nothing to do")
+        return
+    key = yesterday.isoformat()
+    yield dg.RunRequest(run_key=f"nightly:{key}", partition_key=key)
+
+
+SCHEDULES = [nightly_schedule]

@@ -1,0 +1,174 @@
+"""The desk: every adapter of one installation, opened when first used.
+
+Belongs here: building adapters from settings and policy, and the few facts that all stages share
+(universe, calendar, as-of moment, provenance). Does not belong here: any computation.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from quant.core.clock import Clock, SystemClock
+from quant.market.calendars import session_close
+from quant.market.universe import UniversePolicy
+from resources.code_versions import code_version
+from resources.policy import P, PolicySet, load_all
+from resources.settings import Settings, project_root
+
+if TYPE_CHECKING:
+    from resources.companion import Companion
+    from resources.ledger.ledger import Ledger
+    from resources.market_data.failover import FailoverSource
+    from resources.quality import Quality
+    from resources.tracking_outbox import TrackingOutbox
+    from resources.warehouse import LakeLocation, Provenance, Warehouse
+
+
+class Desk:
+    """What an asset or a command works with; one a process is enough."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+
+    @classmethod
+    def from_env(cls) -> "Desk":
+        """The desk that PMX_* describes, now."""
+        return cls(Settings.from_env())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        opened = self.__dict__
+        if "warehouse" in opened:
+            self.warehouse.close()
+            del opened["warehouse"]
+        if "companion" in opened:
+            self.companion.close()
+            del opened["companion"]
+
+    # Policy
+
+    @cached_property
+    def policies(self) -> PolicySet:
+        """Every policy file, checked."""
+        return load_all(self.settings.config_dir)
+
+    def policy(self, name: str, model: type[P]) -> P:
+        """One policy by the name of its file."""
+        return self.policies.get(name, model)
+
+    @cached_property
+    def universe(self) -> UniversePolicy:
+        """The instruments of the nightly run."""
+        return self.policy("universe", UniversePolicy)
+
+    # Adapters
+
+    @cached_property
+    def warehouse(self) -> "Warehouse":
+        """The lake, migrated."""
+        from resources.warehouse import Warehouse
+
+        return Warehouse.open(self.lake_location, migrations=project_root() / "duckdb/migrations")
+
+    @property
+    def lake_location(self) -> "LakeLocation":
+        """Where the lake is, by setting or embedded."""
+        from resources.warehouse import LakeLocation
+
+        embedded = LakeLocation.in_folder(self.settings.paths.lake)
+        return LakeLocation(
+            catalog=_catalog(self.settings.catalog_url) or embedded.catalog,
+            data=self.settings.lake_url or embedded.data,
+        )
+
+    @cached_property
+    def companion(self) -> "Companion":
+        """The helper process that bears the slow imports."""
+        from resources.companion import Companion
+
+        return Companion()
+
+    @cached_property
+    def quality(self) -> "Quality":
+        """The expectation suites."""
+        from resources.quality import Quality
+
+        return Quality(companion=self.companion)
+
+    @cached_property
+    def sources(self) -> "FailoverSource":
+        """Every configured data source, in priority order."""
+        from resources.market_data.build import build_failover
+
+        return build_failover(self.settings, self.policies)
+
+    @cached_property
+    def outbox(self) -> "TrackingOutbox":
+        """Where runs wait for MLflow."""
+        from resources.tracking_outbox import TrackingOutbox
+
+        return TrackingOutbox(self.settings.home / "outbox")
+
+    @contextmanager
+    def ledger(self, *, write: bool = False) -> Iterator["Ledger"]:
+        """The ledger; a writer holds its lock, so keep the block short."""
+        from resources.ledger.ledger import Ledger
+
+        folder, url = self.settings.paths.ledger, self.settings.ledger_url
+        if write:
+            with Ledger.open(folder, url=url, clock=self.clock) as ledger:
+                yield ledger
+        else:
+            with Ledger.read(folder, url=url) as ledger:
+                yield ledger
+
+    # Facts that all stages share
+
+    def as_of(self, session: dt.date, *, calendar: str = "") -> dt.datetime:
+        """The moment of a session's decisions: its close, and the delay after which data is in."""
+        return session_close(calendar or self.universe.calendar, session) + self.decision_delay
+
+    @property
+    def decision_delay(self) -> dt.timedelta:
+        """How long after the close a session's data counts as there."""
+        return dt.timedelta(minutes=self.universe.decision_delay_minutes)
+
+    def provenance(self, run_id: str, stage: str) -> "Provenance":
+        """What the rows of this run and stage say of their origin."""
+        from resources.warehouse import Provenance
+
+        return Provenance(
+            run_id=run_id,
+            snapshot_id=self.warehouse.snapshot_id(),
+            code_version=code_version(stage),
+        )
+
+    @property
+    def sample_folder(self) -> Path:
+        """The bundled market data."""
+        return project_root() / "data/sample"
+
+
+def _catalog(url: str | None) -> str | None:
+    """PMX_CATALOG_URL as DuckLake spells it."""
+    if url is None:
+        return None
+    if url.startswith("sqlite:///"):
+        return "sqlite:" + url.removeprefix("sqlite:///")
+    return "postgres:" + url

@@ -1,0 +1,206 @@
+"""Fan-out: one function over many independent items, here or on a cluster, with equal results.
+
+Belongs here: the one way in which the domain uses more than one core, how a task's failure becomes a
+value, and how linear-algebra libraries are kept to one thread where exactness is promised.
+Does not belong here: what the tasks compute. Results come in the order of the items, whatever the
+backend and the number of workers, so a caller may zip them with its items.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from quant.core.errors import UsageError
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+# The backend's own limit only has to catch what the alarm inside the worker cannot (a hang in C
+# code, a stopped process), so it may be generous.
+_HARD_LIMIT_FACTOR = 2.0
+_HARD_LIMIT_EXTRA_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Generic[Value]):
+    """The task returned `value`."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The task did not return: the error's class name, its message, and what to do if it said so."""
+
+    error: str
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.message}"
+
+
+Result = Done[Value] | Failed
+
+
+class TaskTimeoutError(Exception):
+    """A task ran longer than it was allowed to."""
+
+
+def fan_out(
+    function: Callable[[Item], Value],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    backend: str = "loky",
+    time_limit_s: float | None = None,
+) -> list[Result[Value]]:
+    """Apply `function` to every item; a task that raises, crashes or hangs costs only itself.
+
+    With one worker everything runs in this process and joblib is not even imported; there a crash
+    of the interpreter cannot be contained. `time_limit_s` holds per task and needs the main thread
+    of a process, so it works in this process and on "loky", and is refused elsewhere.
+    """
+    if workers < 1:
+        raise UsageError(f"workers must be at least 1, was {workers}")
+    if not items:
+        return []
+    if workers == 1:
+        with single_threaded():
+            return [_attempt(function, item, time_limit_s) for item in items]
+    if time_limit_s is not None and backend != "loky":
+        raise UsageError(
+            f"a time limit cannot be kept on the backend {backend!r}",
+            remedy='use backend="loky", or leave time_limit_s out',
+        )
+    return _fan_out_joblib(function, items, workers, backend, time_limit_s)
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Hold BLAS and OpenMP to one thread: sums are then taken in one order on every machine."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        yield
+
+
+def _fan_out_joblib(
+    function: Callable[[Item], Value],
+    items: Sequence[Item],
+    workers: int,
+    backend: str,
+    time_limit_s: float | None,
+) -> list[Result[Value]]:
+    results: list[Result[Value]] = []
+    try:
+        for result in _stream(function, items, workers, backend, time_limit_s):
+            results.append(result)
+    except _broken_pool_errors():
+        # Someone took the pool down and the pool cannot say who. What came back in order is kept;
+        # every other item is tried alone, where a second crash can only be its own.
+        results += [_alone(function, item, backend, time_limit_s) for item in items[len(results) :]]
+    return results
+
+
+def _stream(
+    function: Callable[[Item], Value],
+    items: Sequence[Item],
+    workers: int,
+    backend: str,
+    time_limit_s: float | None,
+) -> Iterator[Result[Value]]:
+    """Results in the order of the items, as they become available."""
+    from joblib import Parallel, delayed, parallel_config
+
+    is_loky = backend == "loky"
+    # Only loky can set the thread variables of a process before its libraries load.
+    options: dict[str, Any] = {"inner_max_num_threads": 1} if is_loky else {}
+    hard_limit_s = _hard_limit_s(time_limit_s) if is_loky else None
+    task = delayed(_attempt if is_loky else _attempt_pinned)
+    with parallel_config(backend, n_jobs=workers, **options):
+        # One task at a time: the backend's limit then holds for a task, not for a batch of them.
+        batch_size: int | str = 1 if time_limit_s is not None else "auto"
+        parallel = Parallel(
+            n_jobs=workers, return_as="generator", timeout=hard_limit_s, batch_size=batch_size
+        )
+        yield from parallel(task(function, item, time_limit_s) for item in items)
+
+
+def _alone(
+    function: Callable[[Item], Value], item: Item, backend: str, time_limit_s: float | None
+) -> Result[Value]:
+    try:
+        # Two workers, since one would make joblib run the task in this process.
+        return next(_stream(function, [item], 2, backend, time_limit_s))
+    except TimeoutError:
+        return Failed(error=TaskTimeoutError.__name__, message=_too_long(time_limit_s))
+    except _broken_pool_errors() as error:
+        return Failed(error=type(error).__name__, message="the task ended its worker process")
+
+
+def _broken_pool_errors() -> tuple[type[BaseException], ...]:
+    from concurrent.futures import BrokenExecutor
+
+    return (BrokenExecutor, TimeoutError)
+
+
+def _hard_limit_s(time_limit_s: float | None) -> float | None:
+    return None if time_limit_s is None else time_limit_s * _HARD_LIMIT_FACTOR + _HARD_LIMIT_EXTRA_S
+
+
+def _attempt(
+    function: Callable[[Item], Value], item: Item, time_limit_s: float | None
+) -> Result[Value]:
+    """Run one task and turn what it raises into a value."""
+    try:
+        with _alarm(time_limit_s) if time_limit_s is not None else nullcontext():
+            return Done(value=function(item))
+    except Exception as error:
+        # A boundary by design: the caller gets every failure as a value and must look at it.
+        return Failed(
+            error=type(error).__name__,
+            message=str(error) or "no message",
+            remedy=getattr(error, "remedy", ""),
+        )
+
+
+def _attempt_pinned(
+    function: Callable[[Item], Value], item: Item, time_limit_s: float | None
+) -> Result[Value]:
+    with single_threaded():
+        return _attempt(function, item, time_limit_s)
+
+
+@contextmanager
+def _alarm(time_limit_s: float) -> Iterator[None]:
+    """Raise `TaskTimeoutError` in this thread when the time is up."""
+    if not _can_alarm():
+        raise UsageError(
+            "a time limit needs the main thread of its process on a POSIX system",
+            remedy='call fan_out from the main thread, use workers >= 2 with backend="loky", '
+            "or leave time_limit_s out",
+        )
+
+    def ring(signum: int, frame: object) -> None:
+        raise TaskTimeoutError(_too_long(time_limit_s))
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, time_limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _can_alarm() -> bool:
+    return os.name == "posix" and threading.current_thread() is threading.main_thread()
+
+
+def _too_long(time_limit_s: float | None) -> str:
+    return f"ran longer than {time_limit_s} s"

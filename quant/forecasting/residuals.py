@@ -1,0 +1,47 @@
+"""Whether what a model left over looks like noise: two classical tests, cheap enough for every fit.
+
+A failed test does not stop a model; it stands in the record beside the forecast. Most daily returns
+fail Jarque-Bera, which is a fact about markets and the reason why the volatility model has fat tails.
+"""
+
+import numpy as np
+
+from quant.market.panel import FloatArray
+
+_LJUNG_BOX_LAGS = 10
+_LEVEL = 0.01
+
+
+def residual_diagnostics(residuals: FloatArray) -> dict[str, float | bool]:
+    """p-values of Ljung-Box (10 lags) and Jarque-Bera, and whether each passes at 1 %."""
+    known = residuals[np.isfinite(residuals)]
+    white, normal = ljung_box_p(known), jarque_bera_p(known)
+    return {
+        "ljung_box_p": white,
+        "ljung_box_passes": white >= _LEVEL,
+        "jarque_bera_p": normal,
+        "jarque_bera_passes": normal >= _LEVEL,
+    }
+
+
+def ljung_box_p(residuals: FloatArray, *, lags: int = _LJUNG_BOX_LAGS) -> float:
+    """Probability of autocorrelations this large under white noise (Ljung and Box 1978)."""
+    from scipy.special import chdtrc
+
+    count = len(residuals)
+    centred = residuals - residuals.mean()
+    power = float(np.sum(centred * centred))
+    shares = [float(np.sum(centred[k:] * centred[:-k])) / power for k in range(1, lags + 1)]
+    terms = [share * share / (count - k) for k, share in enumerate(shares, start=1)]
+    return float(chdtrc(lags, count * (count + 2) * sum(terms)))
+
+
+def jarque_bera_p(residuals: FloatArray) -> float:
+    """Probability of this skewness and kurtosis under normality (Jarque and Bera 1980)."""
+    from scipy.special import chdtrc
+
+    centred = residuals - residuals.mean()
+    variance = float(np.mean(centred**2))
+    skewness = float(np.mean(centred**3)) / variance**1.5
+    excess = float(np.mean(centred**4)) / variance**2 - 3.0
+    return float(chdtrc(2, len(residuals) / 6.0 * (skewness**2 + excess**2 / 4.0)))

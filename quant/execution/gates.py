@@ -1,0 +1,214 @@
+"""The last gates before an order exists: pure checks that give an order or a refusal in words.
+
+Belongs here: live window, verdict, mode, unresolved orders, sizes, short sales and cash. Limits on
+portfolios are in `quant.risk`; who reads modes and verdicts, and when, is the trader's business.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+
+from quant.core.money import quantity as to_step
+from quant.execution.actions import apply_ratio
+from quant.execution.book import ZERO, Book, BookPolicy
+from quant.execution.events import Mode, Outcome, SubjectKind, VerdictRecorded
+from quant.execution.orders import Intent, Order, Refusal, Side, trace_of
+from quant.execution.paper import PaperCostPolicy, worst_cash
+
+VerdictReader = Callable[[SubjectKind, str], VerdictRecorded | None]
+CostsOf = Callable[[str], PaperCostPolicy]
+Objection = tuple[str, str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the gates may know about the session being traded."""
+
+    session: dt.date
+    book: Book
+    mode: Mode
+    verdict: VerdictReader
+    policy: BookPolicy
+    costs_of: CostsOf
+    # Orders whose fate is unknown: each blocks its symbol and counts at its worst case.
+    unknown: tuple[Order, ...] = ()
+    # Exact price factors of the splits that happened between decision and session.
+    splits: Mapping[str, Fraction] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Running:
+    """What earlier orders of the same session have already claimed."""
+
+    cash: Decimal
+    held: dict[str, Decimal]
+
+
+def admit(intents: Iterable[Intent], desk: Desk) -> tuple[list[Order], list[Refusal]]:
+    """Orders and refusals for `intents`: sales first, so that their cash can be spent.
+
+    The order of the result depends on the intents alone, so a resumed session decides the same.
+    """
+    running = _Running(cash=desk.book.cash, held={})
+    orders: list[Order] = []
+    refusals: list[Refusal] = []
+    for intent in sorted(intents, key=lambda one: (one.quantity > 0, one.symbol, one.decision_id)):
+        outcome = _judge(intent, desk, running)
+        if isinstance(outcome, Order):
+            _claim(outcome, desk, running)
+            orders.append(outcome)
+        else:
+            refusals.append(outcome)
+    return orders, refusals
+
+
+def is_reducing(held: Decimal, traded: Decimal) -> bool:
+    """Whether a signed trade brings a position closer to zero without crossing it."""
+    return held * traded < 0 and abs(traded) <= abs(held)
+
+
+def _judge(intent: Intent, desk: Desk, running: _Running) -> Order | Refusal:
+    traded = _tradable_quantity(intent, desk)
+    order = _order(intent, desk, traded) if traded else None
+    objection = (
+        _window(intent, desk)
+        or _verdict(intent, desk)
+        or _mode(intent, desk, traded, running)
+        or _unknown(intent, desk)
+        or _size(intent, desk, traded)
+        or _short(intent, desk, traded, running)
+        or _cash(order, desk, running)
+    )
+    if order is not None and objection is None:
+        return order
+    assert objection is not None  # an order of nothing never passes the size gate
+    gate, reason, numbers = objection
+    return Refusal(**trace_of(intent), gate=gate, reason=reason, numbers=numbers)
+
+
+def _order(intent: Intent, desk: Desk, traded: Decimal) -> Order:
+    ratio = desk.splits.get(intent.symbol, Fraction(1))
+    return Order(
+        **trace_of(intent),
+        client_order_id=intent.client_order_id,
+        valid_session=intent.valid_session,
+        side=intent.side,
+        quantity=abs(traded),
+        reference_price=_reference(intent, desk),
+        split_ratio=f"{ratio.numerator}/{ratio.denominator}",
+    )
+
+
+def _claim(order: Order, desk: Desk, running: _Running) -> None:
+    held = _held(order.symbol, desk, running)
+    running.held[order.symbol] = held + order.signed_quantity
+    if order.side is Side.BUY:
+        running.cash -= _worst_cash(order, desk)
+    else:
+        # Only what closes a position frees cash: the proceeds of a short sale are not ours.
+        closing = replace(order, quantity=min(order.quantity, held)) if held > 0 else None
+        if closing:
+            gross = closing.quantity * closing.reference_price
+            running.cash += max(ZERO, 2 * gross - _worst_cash(closing, desk))
+
+
+def _held(symbol: str, desk: Desk, running: _Running) -> Decimal:
+    return running.held.get(symbol, desk.book.quantity(symbol))
+
+
+def _tradable_quantity(intent: Intent, desk: Desk) -> Decimal:
+    ratio = desk.splits.get(intent.symbol, Fraction(1))
+    wanted = apply_ratio(intent.quantity, 1 / ratio)
+    return to_step(wanted, step=desk.policy.quantity_step)
+
+
+def _reference(intent: Intent, desk: Desk) -> Decimal:
+    return apply_ratio(intent.reference_price, desk.splits.get(intent.symbol, Fraction(1)))
+
+
+def _worst_cash(order: Order, desk: Desk) -> Decimal:
+    """What an order may cost when the price gaps against it by as much as the policy reserves."""
+    gapped = order.reference_price * (1 + desk.policy.gap_reserve_bps / 10_000)
+    return worst_cash(order.quantity, gapped, costs=desk.costs_of(order.symbol))
+
+
+def _window(intent: Intent, desk: Desk) -> Objection | None:
+    if intent.valid_session == desk.session:
+        return None
+    reason = f"it was valid in session {intent.valid_session} only, and this is {desk.session}"
+    return "window", reason, {"valid_session": str(intent.valid_session)}
+
+
+def _verdict(intent: Intent, desk: Desk) -> Objection | None:
+    subjects = [(SubjectKind.STRATEGY, intent.strategy)]
+    subjects += [(SubjectKind.MODEL, model) for model in intent.models]
+    for kind, name in subjects:
+        verdict = desk.verdict(kind, name)
+        if verdict is None:
+            return "verdict", f"the ledger holds no verdict on {kind} {name}", {"subject": name}
+        if verdict.outcome is not Outcome.PASS:
+            reason = f"the verdict on {kind} {name} is {verdict.outcome}: {verdict.reason}"
+            return "verdict", reason, {"subject": name, "verdict_id": verdict.verdict_id}
+    return None
+
+
+def _mode(intent: Intent, desk: Desk, traded: Decimal, running: _Running) -> Objection | None:
+    held = _held(intent.symbol, desk, running)
+    if desk.mode is Mode.NORMAL or (desk.mode is Mode.REDUCE and is_reducing(held, traded)):
+        return None
+    numbers = {"mode": desk.mode.value, "held": str(held), "wanted": str(traded)}
+    if desk.mode is Mode.REDUCE:
+        reason = f"the book only reduces, and {traded} on top of {held} is no reduction"
+        return "mode", reason, numbers
+    return "mode", f"the book is in mode {desk.mode} and sends nothing", numbers
+
+
+def _unknown(intent: Intent, desk: Desk) -> Objection | None:
+    for order in desk.unknown:
+        if order.symbol == intent.symbol:
+            reason = (
+                f"an earlier order to {order.side} {order.quantity} {order.symbol} is unknown: "
+                "reconcile it first"
+            )
+            return "unknown", reason, {"client_order_id": order.client_order_id}
+    return None
+
+
+def _size(intent: Intent, desk: Desk, traded: Decimal) -> Objection | None:
+    step = desk.policy.quantity_step
+    if traded == 0:
+        reason = f"{intent.quantity} is less than one quantity step of {step}"
+        return "quantity_step", reason, {"quantity": str(intent.quantity), "step": str(step)}
+    notional = abs(traded) * _reference(intent, desk)
+    # The rest of a position may always be sold, or dust could never be cleared.
+    closes = traded == -desk.book.quantity(intent.symbol)
+    if notional >= desk.policy.min_notional or closes:
+        return None
+    minimum = desk.policy.min_notional
+    reason = f"its value of {notional:.2f} is below the minimum of {minimum}"
+    return "min_notional", reason, {"notional": f"{notional:.2f}", "minimum": str(minimum)}
+
+
+def _short(intent: Intent, desk: Desk, traded: Decimal, running: _Running) -> Objection | None:
+    held = _held(intent.symbol, desk, running)
+    after = held + traded
+    if desk.policy.allows_short or after >= 0 or traded > 0:
+        return None
+    reason = f"selling {-traded} with {held} held would go short, which this book may not"
+    return "short", reason, {"held": str(held), "wanted": str(traded)}
+
+
+def _cash(order: Order | None, desk: Desk, running: _Running) -> Objection | None:
+    if order is None or order.side is Side.SELL:
+        return None
+    needed = _worst_cash(order, desk)
+    unknown_buys = (one for one in desk.unknown if one.side is Side.BUY)
+    reserved = sum((_worst_cash(one, desk) for one in unknown_buys), start=ZERO)
+    free = running.cash - reserved
+    if needed <= free:
+        return None
+    reason = f"it needs up to {needed} {desk.book.currency} and {free:.2f} is free"
+    numbers = {"needed": str(needed), "free": f"{free:.2f}", "reserved": f"{reserved:.2f}"}
+    return "cash", reason, numbers

@@ -188,15 +188,13 @@ def _series_checks(
     """What a bar tells beside its series and its market; null for rows outside of the series."""
     close = frame["close"].to_numpy(dtype=float)
     usable = np.isin(days, calendar) & np.isfinite(close) & (close > 0)
-    series = (
-        frame.groupby(["symbol", "basis"], observed=True, sort=False)
-        .ngroup()
-        .to_numpy(dtype=np.int64)
-    )
-    chosen = _rows_in_series_order(frame, days, series, np.flatnonzero(usable))
+    groups = frame.groupby(["symbol", "basis"], observed=True, sort=False)
+    series = np.asarray(groups.ngroup(), dtype=np.int64)
+    within = np.asarray(np.flatnonzero(usable), dtype=np.int64)
+    chosen = _rows_in_series_order(frame, days, series, within)
     bars = frame.iloc[chosen]
     layout = SeriesLayout.of_sorted(series[chosen])
-    position = np.searchsorted(calendar, days[chosen]).astype(np.int64)
+    position = np.asarray(np.searchsorted(calendar, days[chosen]), dtype=np.int64)
     measured = _gaps(layout, position) | _staleness(layout, bars, policy)
     measured |= _moves(layout, bars, position, actions, policy)
     return {name: _spread(values, chosen, len(frame)) for name, values in measured.items()}
@@ -206,7 +204,7 @@ def _rows_in_series_order(
     frame: pd.DataFrame, days: DayArray, series: IntArray, rows: IntArray
 ) -> IntArray:
     """Row numbers by series and day; of several rows of one key only the one known last."""
-    known_at = frame["known_at"].to_numpy()[rows]
+    known_at = pd.to_datetime(frame["known_at"], utc=True).dt.tz_localize(None).to_numpy()[rows]
     ordered = rows[np.lexsort((known_at, days[rows], series[rows]))]
     changes = (np.diff(series[ordered]) != 0) | (np.diff(days[ordered]) != np.timedelta64(0, "D"))
     is_last = np.append(changes, np.ones(min(len(ordered), 1), dtype=bool))

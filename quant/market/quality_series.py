@@ -53,7 +53,7 @@ class SeriesLayout:
         # Not a difference of cumulative sums: that would let one series change the last digits of
         # the next one, and a replay with another universe would differ.
         rolling = pd.Series(np.nan_to_num(values)).rolling(_Trailing(self.start, window))
-        return np.nan_to_num(np.asarray(rolling.sum(), dtype=float))
+        return np.asarray(np.nan_to_num(np.asarray(rolling.sum(), dtype=float)))
 
     def trailing_median(self, values: FloatArray, *, window: int, least: int) -> FloatArray:
         """The median over the `window` rows before this one; NaN with fewer than `least`."""
@@ -71,7 +71,7 @@ class SeriesLayout:
         mean = self.trailing_sum(size, window=window) / np.maximum(seen, 1)
         median = self.trailing_median(size, window=window, least=least)
         scale = np.maximum(MEDIAN_TO_SIGMA * median, MEAN_TO_SIGMA * mean)
-        return np.where(seen >= least, scale, np.nan)
+        return np.asarray(np.where(seen >= least, scale, np.nan))
 
 
 class _Trailing(BaseIndexer):

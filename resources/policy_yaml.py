@@ -95,7 +95,8 @@ def _compose(text: str) -> yaml.Node | None:
         _refuse_aliases(text)
         node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        raise _syntax(error, text) from None
+        mark = error.problem_mark or error.context_mark
+        raise _syntax(error, text, line=mark.line + 1 if mark else 1) from None
     except yaml.YAMLError:  # a character YAML does not allow, such as a null
         raise YamlRefusedError(
             "a control character", line=_control_line(text), remedy="remove the invisible character"
@@ -116,9 +117,7 @@ def _refuse_aliases(text: str) -> None:
             )
 
 
-def _syntax(error: yaml.MarkedYAMLError, text: str) -> YamlRefusedError:
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark else 1
+def _syntax(error: yaml.MarkedYAMLError, text: str, *, line: int) -> YamlRefusedError:
     # A mark may stand behind the last line, and does when a bracket was never closed.
     source = text.split("\n")[min(line - 1, text.count("\n"))]
     if "\t" in source[: len(source) - len(source.lstrip())] or "'\\t'" in str(error.problem):

@@ -1,0 +1,85 @@
+"""The commands of `pmx`: one line each, and where the code is.
+
+Belongs here: names, headings, sentences and examples, so that `pmx --help` imports no command.
+Does not belong here: code. The pattern for a new command is in `apps/cli/result.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_SAFETY: Final = (
+    "what was finished is kept, nothing half was written, and the same command goes on from there"
+)
+
+# Order of the headings in the help.
+HEADINGS: Final = ("Start here", "Every night", "Look closer", "Data", "House-keeping")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One command. A name of two words makes a group: `config show` is `show` under `config`."""
+
+    name: str
+    target: str
+    heading: str
+    summary: str
+    examples: tuple[str, ...] = ()
+    # Said after Ctrl-C: what state the person is left with.
+    safety: str = DEFAULT_SAFETY
+
+
+COMMANDS: Final[tuple[Entry, ...]] = (
+    Entry(
+        name="up",
+        target="apps.cli.up:run",
+        heading="Start here",
+        summary="Start the web pages for runs, lineage and models; Ctrl-C stops them.",
+        examples=("pmx up", "pmx up --write", "pmx up --port 4000"),
+        safety="all servers were stopped; runs in progress are marked by the next `pmx up`",
+    ),
+    Entry(
+        name="bench",
+        target="apps.cli.bench:run",
+        heading="Look closer",
+        summary="Measure speed against a rival and say whether each limit holds.",
+        examples=("pmx bench all", "pmx bench lake --json"),
+        safety="a measurement leaves nothing behind",
+    ),
+    Entry(
+        name="doctor",
+        target="apps.cli.doctor:run",
+        heading="House-keeping",
+        summary="Check this installation: versions, disk, locks, ports, stuck runs.",
+        examples=("pmx doctor", "pmx doctor --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="config show",
+        target="apps.cli.config:show",
+        heading="House-keeping",
+        summary="Print every setting and policy in force; passwords are masked.",
+        examples=("pmx config show", "pmx config show --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="config check",
+        target="apps.cli.config:check",
+        heading="House-keeping",
+        summary="Check every policy file and list all that is wrong, with lines.",
+        examples=("pmx config check",),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="exit-codes",
+        target="apps.cli.exit_codes:run",
+        heading="House-keeping",
+        summary="List what each exit code means, for scripts and schedulers.",
+        examples=("pmx exit-codes",),
+        safety="looking changes nothing",
+    ),
+)
+
+# What a group's own line in the help says.
+GROUPS: Final[dict[str, str]] = {
+    "config": "Print or check settings and policy: show, check.",
+}

@@ -1,0 +1,72 @@
+"""`pmx`: the console script. Reads the command line, runs one command, returns its exit code."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Final
+
+from apps.cli import exit_codes
+from apps.cli.commands import COMMANDS
+from apps.cli.console import Console
+from apps.cli.guard import Output, TerminatedError, explain, report
+from apps.cli.lazy import LazyGroup
+from apps.cli.logs import Redactor
+from apps.cli.result import Cli
+from quant.core.errors import UsageError
+
+INTRO: Final = """\
+Portfolio Maximizer: a nightly machine that turns market data into audited paper or live trades.
+Every decision can be explained (why), replayed, and is checked by gates before it may trade."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `pmx` with `arguments`, or with those of the process."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] in (["--version"], ["-V"]):
+        return _print_version()
+    signal.signal(signal.SIGTERM, _terminate)
+    group = LazyGroup(
+        path="pmx",
+        entries=COMMANDS,
+        intro=INTRO,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    try:
+        code = group.main(args=given, prog_name="pmx", standalone_mode=False)
+    except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+    except Exception as error:
+        # The parser's errors, or a command that cannot be imported: a command's own errors never
+        # leave `run_guarded`.
+        return _report_early(error, given)
+    return code if isinstance(code, int) else exit_codes.OK
+
+
+def _report_early(error: Exception, given: Sequence[str]) -> int:
+    output = Output(sys.stdout, as_json="--json" in given)
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "pmx"
+        message = error.format_message().rstrip(".")
+        error = UsageError(message[:1].lower() + message[1:], remedy=f"see {path} --help")
+    failure = explain(error, Cli(console=Console(), emit=output.emit), safety="")
+    shown = error if "--debug" in given else None
+    report(failure, output, error=shown, secrets=Redactor(()))
+    return failure.exit_code
+
+
+def _print_version() -> int:
+    import platform
+    from importlib.metadata import version
+
+    sys.stdout.write(f"pmx {version('portfolio-maximizer')}, Python {platform.python_version()}\n")
+    return exit_codes.OK
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise TerminatedError
+
+
+if __name__ == "__main__":
+    sys.exit(main())

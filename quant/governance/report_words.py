@@ -80,7 +80,7 @@ def is_missing(value: object) -> bool:
         return True
     if isinstance(value, Decimal):
         return not value.is_finite()
-    return isinstance(value, numbers.Real) and not math.isfinite(float(str(value)))
+    return isinstance(value, numbers.Real) and not math.isfinite(value)
 
 
 def text(value: object) -> str:

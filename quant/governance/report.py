@@ -1,0 +1,311 @@
+"""The nightly report as a value: what it says, before anybody decides how it looks.
+
+Belongs here: the sentence about the book, the key figures, the tables with their captions, and what
+is said when there is nothing to show. Does not belong here: HTML, charts (`resources.report_page`).
+"""
+
+import datetime as dt
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pandas as pd
+
+from quant.core.money import cash
+from quant.governance.report_inputs import ReportInputs
+from quant.governance.report_tables import (
+    ReportTable,
+    audits_table,
+    exact,
+    findings_table,
+    newest_first,
+    positions_table,
+    refusals_table,
+    scores_table,
+    signals_table,
+    trades_table,
+    verdicts_table,
+    why_command,
+)
+from quant.governance.report_words import Kind, day, gate_words, is_missing, plural, text, written
+from quant.portfolio.measures import Performance, drawdowns, performance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFigure:
+    """One number with its name and, where it needs one, a word of context."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextCommand:
+    """A command worth typing, and what it is good for."""
+
+    command: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What trading cost, exactly; `share` is of the notional traded."""
+
+    fees: Decimal
+    slippage: Decimal
+    notional: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Fees and slippage together."""
+        return self.fees + self.slippage
+
+    @property
+    def share(self) -> float | None:
+        """Total cost as a fraction of what was traded; `None` without a trade."""
+        return float(self.total / self.notional) if self.notional else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NightlyReport:
+    """Everything the page says."""
+
+    session: dt.date | None
+    book: str
+    currency: str
+    headline: str
+    figures: tuple[KeyFigure, ...]
+    performance: Performance
+    equity: pd.DataFrame  # session, equity, benchmark, drawdown, benchmark_drawdown, gross_exposure
+    positions: ReportTable
+    trades: ReportTable
+    refusals: ReportTable
+    refusals_by_gate: pd.DataFrame  # gate, words, count
+    signals: ReportTable
+    scores: ReportTable
+    pit: pd.DataFrame
+    verdicts: ReportTable
+    audits: ReportTable
+    audit_sentence: str
+    findings: ReportTable
+    quality_sentence: str
+    costs: Costs
+    facts: tuple[tuple[str, str], ...]
+    next_commands: tuple[NextCommand, ...]
+
+
+def build_report(inputs: ReportInputs) -> NightlyReport:
+    """Turn frames into what is said of them; nothing is read but `inputs`."""
+    curve = equity_curve(inputs.equity)
+    measured = performance(curve["equity"])
+    costs = total_costs(inputs.fills)
+    return NightlyReport(
+        session=inputs.session,
+        book=text(inputs.facts.get("book")) or "paper",
+        currency=text(inputs.facts.get("currency")),
+        headline=headline(inputs, curve, measured),
+        figures=key_figures(inputs, curve, measured, costs),
+        performance=measured,
+        equity=curve,
+        positions=positions_table(inputs.positions),
+        trades=trades_table(inputs.fills),
+        refusals=refusals_table(inputs.refusals),
+        refusals_by_gate=refusals_by_gate(inputs.refusals),
+        signals=signals_table(inputs.signals),
+        scores=scores_table(inputs.scores),
+        pit=inputs.pit.loc[:, ["model", "bin", "share"]],
+        verdicts=verdicts_table(inputs.verdicts),
+        audits=audits_table(inputs.audits),
+        audit_sentence=audit_sentence(inputs.audits),
+        findings=findings_table(inputs.findings),
+        quality_sentence=quality_sentence(inputs),
+        costs=costs,
+        facts=run_facts(inputs.facts),
+        next_commands=next_commands(inputs),
+    )
+
+
+def equity_curve(equity: pd.DataFrame) -> pd.DataFrame:
+    """Sessions in order with drawdowns of the book and of the benchmark, as floats for charts."""
+    curve = pd.DataFrame({"session": pd.to_datetime(equity["session"])})
+    for name in ("equity", "benchmark", "cash", "gross_exposure"):
+        curve[name] = pd.to_numeric(equity[name]).astype(float)
+    curve = curve.sort_values("session", ignore_index=True)
+    curve["drawdown"] = drawdowns(curve["equity"])
+    curve["benchmark_drawdown"] = drawdowns(curve["benchmark"])
+    return curve
+
+
+def total_costs(fills: pd.DataFrame) -> Costs:
+    """Exact sums over all fills, each rounded to the cent before it is added."""
+
+    def total(name: str) -> Decimal:
+        return sum((cash(exact(value)) for value in fills[name]), Decimal(0))
+
+    return Costs(fees=total("fee"), slippage=total("slippage"), notional=total("notional"))
+
+
+def headline(inputs: ReportInputs, curve: pd.DataFrame, measured: Performance) -> str:
+    """The state of the book in one sentence (and the mode and gate in a short second one)."""
+    book = text(inputs.facts.get("book")) or "paper"
+    if curve.empty:
+        return f"The {book} book has no history yet. {_mode_and_gate(inputs)}"
+    currency = text(inputs.facts.get("currency"))
+    worth = " ".join(filter(None, [written(curve["equity"].iloc[-1], Kind.MONEY), currency]))
+    parts = [f"The {book} book stands at {worth} after the session of {day(inputs.session)}"]
+    if measured.total_return is not None:
+        change = written(measured.total_return, Kind.SIGNED_PERCENT)
+        parts.append(f"{change} since {day(curve['session'].iloc[0])}{_against(curve)}")
+    if measured.current_drawdown is not None:
+        parts.append(_below_peak(measured.current_drawdown))
+    return f"{', '.join(parts)}. {_mode_and_gate(inputs)}"
+
+
+def _against(curve: pd.DataFrame) -> str:
+    rival = performance(curve["benchmark"]).total_return
+    if rival is None:
+        return ""
+    return f" (equal-weight buy and hold {written(rival, Kind.SIGNED_PERCENT)})"
+
+
+def _below_peak(depth: float) -> str:
+    return "at its peak" if depth <= 0 else f"{written(depth, Kind.PERCENT)} below its peak"
+
+
+def _mode_and_gate(inputs: ReportInputs) -> str:
+    mode = text(inputs.facts.get("mode")) or "not recorded"
+    decision = text(inputs.audits["decision"].iloc[-1]) if len(inputs.audits) else "no audit yet"
+    return f"Mode: {mode}. Audit gate: {decision}."
+
+
+def key_figures(
+    inputs: ReportInputs, curve: pd.DataFrame, measured: Performance, costs: Costs
+) -> tuple[KeyFigure, ...]:
+    """The handful of numbers a reader looks for first."""
+    equity = curve["equity"].iloc[-1] if len(curve) else None
+    exposure = curve["gross_exposure"].iloc[-1] if len(curve) else None
+    sessions = plural(len(curve), "session")
+    return (
+        KeyFigure(
+            label="Equity",
+            value=written(equity, Kind.MONEY),
+            note=text(inputs.facts.get("currency")),
+        ),
+        KeyFigure(
+            label="Return",
+            value=written(measured.total_return, Kind.SIGNED_PERCENT),
+            note=f"over {sessions}",
+        ),
+        KeyFigure(
+            label="Deepest drawdown",
+            value=written(measured.max_drawdown, Kind.PERCENT),
+            note=f"now {written(measured.current_drawdown, Kind.PERCENT)}",
+        ),
+        KeyFigure(
+            label="Sharpe", value=written(measured.sharpe, Kind.RATIO), note="annual, 252 sessions"
+        ),
+        KeyFigure(
+            label="Volatility",
+            value=written(measured.volatility_annual, Kind.PERCENT),
+            note="annual",
+        ),
+        KeyFigure(
+            label="Loss on a bad day",
+            value=written(measured.value_at_risk_95, Kind.PERCENT),
+            note="exceeded on one day in 20",
+        ),
+        KeyFigure(label="Invested", value=written(exposure, Kind.PERCENT), note="gross, of equity"),
+        KeyFigure(
+            label="Trades",
+            value=written(len(inputs.fills), Kind.COUNT),
+            note=plural(len(inputs.refusals), "refusal"),
+        ),
+        KeyFigure(
+            label="Costs paid",
+            value=written(costs.total, Kind.MONEY),
+            note="" if costs.share is None else f"{costs.share * 1e4:.1f} bps of what was traded",
+        ),
+    )
+
+
+def refusals_by_gate(refusals: pd.DataFrame) -> pd.DataFrame:
+    """How many signals each gate refused, the busiest gate first."""
+    counted = refusals.groupby("gate", sort=True).size().rename("count").reset_index()
+    counted = counted.sort_values("count", ascending=False, kind="stable", ignore_index=True)
+    return counted.assign(words=[gate_words(gate) for gate in counted["gate"]])
+
+
+def audit_sentence(audits: pd.DataFrame) -> str:
+    """The latest decision of the audit gate, in one sentence."""
+    if audits.empty:
+        return "The audit gate has not decided yet."
+    last = audits.iloc[-1]
+    count = last["effective_audits"]
+    rested = "" if is_missing(count) else f" on {plural(int(count), 'audit')}"
+    rate = written(last["violation_rate"], Kind.PERCENT)
+    return (
+        f"The audit gate says {text(last['decision'])}{rested}, with violations in {rate} of them."
+    )
+
+
+def quality_sentence(inputs: ReportInputs) -> str:
+    """The quality score and what was found, in one sentence."""
+    found = plural(len(inputs.findings), "finding")
+    touched = inputs.findings["symbol"].nunique()
+    where = f" in {plural(touched, 'symbol')}" if touched else ""
+    score = inputs.facts.get("quality_score")
+    known = "was not recorded" if is_missing(score) else f"is {written(score, Kind.PERCENT)}"
+    return f"The quality score {known}, with {found}{where}."
+
+
+_FACT_LABELS: Mapping[str, str] = {
+    "run_id": "Run",
+    "snapshot_id": "Snapshot of the warehouse",
+    "code_version": "Code version",
+    "data_start": "Data from",
+    "data_end": "Data to",
+    "universe": "Symbols in the universe",
+    "mlflow_url": "Models in MLflow",
+}
+_SAID_ELSEWHERE = frozenset({"book", "mode", "currency", "session", "quality_score"})
+
+
+def run_facts(facts: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """Where the numbers come from; a known fact that is missing says so."""
+    known = [(label, text(facts.get(key)) or "not recorded") for key, label in _FACT_LABELS.items()]
+    extra = [
+        (key.replace("_", " ").capitalize(), text(value) or "not recorded")
+        for key, value in facts.items()
+        if key not in _FACT_LABELS and key not in _SAID_ELSEWHERE
+    ]
+    return tuple(known + extra)
+
+
+def next_commands(inputs: ReportInputs) -> tuple[NextCommand, ...]:
+    """What to type next, with ids from this very night."""
+    commands = []
+    for frame, what in ((inputs.fills, "trade"), (inputs.refusals, "refusal")):
+        if len(frame):
+            newest = text(newest_first(frame)["decision_id"].iloc[0])
+            commands.append(
+                NextCommand(
+                    command=why_command(newest),
+                    purpose=f"from the newest {what} back to the raw prices it rests on",
+                )
+            )
+    if len(inputs.fills):
+        newest = text(newest_first(inputs.fills)["decision_id"].iloc[0])
+        commands.append(
+            NextCommand(
+                command=f"pmx replay {shlex.quote(newest)} --verify",
+                purpose="derive that decision again and compare it, table by table",
+            )
+        )
+    commands += [
+        NextCommand(command="pmx data quality", purpose="every finding with its symbol and date"),
+        NextCommand(command="pmx up", purpose="Dagster, MLflow and the dashboard in the browser"),
+        NextCommand(command="pmx nightly", purpose="run the next session"),
+    ]
+    return tuple(commands)

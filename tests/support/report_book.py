@@ -1,0 +1,271 @@
+"""A small book on the bundled prices, as the frames that a nightly report is made from.
+
+Run it to look at the page: `python -m tests.support.report_book var/report.html`.
+"""
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+
+from quant.core.identity import content_hash
+from quant.governance.report import build_report
+from quant.governance.report_inputs import ReportInputs
+from quant.portfolio.measures import equal_weight_buy_and_hold
+from resources.report_page import write_report
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+CAPITAL = 100_000.0
+FEE_BPS, SLIPPAGE_BPS = 1.5, 2.0
+
+
+def closes(sessions: int = 120) -> pd.DataFrame:
+    """The last sessions of the twenty bundled names, one column a name."""
+    bars = pd.read_parquet(SAMPLE / "us_equity_adjclose_daily.parquet")
+    wide = bars.pivot(index="date", columns="symbol", values="adj_close").sort_index()
+    wide.index = pd.to_datetime(wide.index)
+    return wide.tail(sessions).astype(float)
+
+
+def book_inputs(sessions: int = 120) -> ReportInputs:
+    """Buys eight names over the first sessions, holds them, and trims one every ten sessions."""
+    prices = closes(sessions)
+    fills = _fills(prices)
+    equity, positions = _walk(prices, fills)
+    return ReportInputs(
+        equity=equity,
+        fills=fills,
+        positions=positions,
+        refusals=_refusals(prices),
+        signals=_signals(prices),
+        scores=_scores(prices),
+        pit=_pit(prices),
+        verdicts=_verdicts(),
+        audits=_audits(),
+        findings=_findings(prices),
+        facts={
+            "book": "paper",
+            "mode": "normal",
+            "currency": "USD",
+            "session": prices.index[-1].date(),
+            "run_id": "3f6c2a8e-55d1-4a0e-9b1a-6d2c90f1b7e4",
+            "snapshot_id": 412,
+            "code_version": "9f71e4a",
+            "data_start": "1990-01-02",
+            "data_end": prices.index[-1].date(),
+            "quality_score": 0.987,
+            "universe": prices.shape[1],
+        },
+    )
+
+
+def _decision(symbol: str, session: pd.Timestamp) -> str:
+    return "d-" + content_hash([symbol, session.date()])
+
+
+def _fills(prices: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for place, symbol in enumerate(prices.columns[:8]):
+        rows.append(_fill(prices, symbol, place, "buy", CAPITAL * 0.1))
+    for place in range(20, len(prices), 6):
+        symbol = prices.columns[(place // 6) % 8]
+        side = "sell" if (place // 6) % 2 else "buy"
+        rows.append(_fill(prices, symbol, place, side, CAPITAL * 0.012))
+    return pd.DataFrame(rows)
+
+
+def _fill(prices: pd.DataFrame, symbol: str, place: int, side: str, amount: float) -> dict:
+    session, price = prices.index[place], float(prices[symbol].iloc[place])
+    quantity = max(1, int(amount / price))
+    notional = Decimal(str(round(quantity * price, 2)))
+    return {
+        "fill_id": "f-" + content_hash([symbol, session.date(), side]),
+        "decision_id": _decision(symbol, session),
+        "session": session.date(),
+        "symbol": symbol,
+        "side": side,
+        "quantity": Decimal(quantity),
+        "price": round(price, 4),
+        "fee": round(notional * Decimal(FEE_BPS) / 10_000, 2),
+        "slippage": round(notional * Decimal(SLIPPAGE_BPS) / 10_000, 2),
+        "notional": notional,
+    }
+
+
+def _walk(prices: pd.DataFrame, fills: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    sign = fills["side"].map({"buy": 1.0, "sell": -1.0})
+    traded = fills.assign(
+        shares=sign * fills["quantity"].astype(float),
+        money=sign * fills["notional"].astype(float) + fills["fee"].astype(float),
+        day=pd.to_datetime(fills["session"]),
+    )
+    held = traded.pivot_table(index="day", columns="symbol", values="shares", aggfunc="sum")
+    held = held.reindex(index=prices.index, columns=prices.columns).fillna(0.0).cumsum()
+    spent = traded.groupby("day")["money"].sum().reindex(prices.index).fillna(0.0).cumsum()
+    value = (held * prices).sum(axis=1)
+    cash = CAPITAL - spent
+    equity = pd.DataFrame(
+        {
+            "session": prices.index.date,
+            "equity": (cash + value).to_numpy(),
+            "cash": cash.to_numpy(),
+            "gross_exposure": (value / (cash + value)).to_numpy(),
+            "benchmark": equal_weight_buy_and_hold(prices, capital=CAPITAL).to_numpy(),
+        }
+    )
+    last, shares = prices.iloc[-1], held.iloc[-1]
+    shares = shares[shares != 0]
+    buys = traded[traded["side"] == "buy"].groupby("symbol")
+    cost = buys["notional"].sum().astype(float) / buys["quantity"].sum().astype(float)
+    positions = pd.DataFrame(
+        {
+            "symbol": shares.index,
+            "quantity": shares.to_numpy(),
+            "average_cost": cost[shares.index].to_numpy(),
+            "price": last[shares.index].to_numpy(),
+            "market_value": (shares * last[shares.index]).to_numpy(),
+            "weight": (shares * last[shares.index]).to_numpy() / equity["equity"].iloc[-1],
+            "unrealised": (shares * (last[shares.index] - cost[shares.index])).to_numpy(),
+        }
+    )
+    return equity, positions
+
+
+def _refusals(prices: pd.DataFrame) -> pd.DataFrame:
+    momentum = prices.pct_change(5, fill_method=None)
+    rows = []
+    for place in range(10, len(prices), 2):
+        symbol = prices.columns[place % prices.shape[1]]
+        expected = float(momentum[symbol].iloc[place]) / 10
+        gate, reason = _refused_by(expected)
+        rows.append(
+            {
+                "decision_id": _decision(symbol, prices.index[place]),
+                "session": prices.index[place].date(),
+                "symbol": symbol,
+                "gate": gate,
+                "reason": reason,
+                "expected_return": expected,
+                "cost": 0.0014,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _refused_by(expected: float) -> tuple[str, str]:
+    if expected < -0.001:
+        return "long_only", f"expected {expected:.2%} a day, and the book may not sell short"
+    if expected < 0.003:
+        return (
+            "edge",
+            f"expected {expected * 1e4:.0f} bps is below the 30 bps that a trade must bring",
+        )
+    return "cost", f"expected {expected * 1e4:.0f} bps is below 1.25 x the round trip of 14 bps"
+
+
+def _signals(prices: pd.DataFrame) -> pd.DataFrame:
+    last = prices.index[-1]
+    returns = prices.pct_change(fill_method=None)
+    rows = [
+        {
+            "decision_id": _decision(symbol, last),
+            "session": last.date(),
+            "symbol": symbol,
+            "action": "buy" if returns[symbol].iloc[-1] > 0 else "hold",
+            "expected_return": float(returns[symbol].tail(20).mean()),
+            "volatility": float(returns[symbol].tail(60).std()),
+            "confidence": 0.4 + 0.02 * place,
+            "outcome": "refused" if place % 3 else "trade",
+        }
+        for place, symbol in enumerate(prices.columns[:9])
+    ]
+    return pd.DataFrame(rows)
+
+
+def _scores(prices: pd.DataFrame) -> pd.DataFrame:
+    returns = prices.pct_change(fill_method=None).dropna()
+    naive = float(np.sqrt((returns**2).to_numpy().mean()))
+    rows = []
+    for model, span in (("sarimax", 10), ("garch", 40), ("naive_drift", 1000)):
+        error = returns - returns.ewm(span=span).mean().shift().fillna(0.0)
+        hit = np.sign(returns.ewm(span=span).mean().shift()) == np.sign(returns)
+        rmse = float(np.sqrt((error**2).to_numpy().mean()))
+        rows.append(
+            {
+                "model": model,
+                "horizon_days": 1,
+                "rmse": rmse,
+                "naive_rmse": naive,
+                "coverage_90": float((error.abs() < 1.645 * returns.std()).to_numpy().mean()),
+                "directional_accuracy": float(hit.to_numpy().mean()),
+                "count": error.size,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _pit(prices: pd.DataFrame) -> pd.DataFrame:
+    returns = prices.pct_change(fill_method=None).dropna()
+    frames = []
+    for model, span in (("garch", 20), ("sarimax", 60)):
+        scaled = (returns / returns.ewm(span=span).std().shift()).stack().dropna()
+        places = [NormalDist().cdf(value) for value in scaled]
+        counts, edges = np.histogram(places, bins=10, range=(0, 1))
+        frames.append(
+            pd.DataFrame({"model": model, "bin": edges[:-1], "share": counts / counts.sum()})
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _verdicts() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"model": "garch", "passed": True, "reason": "drawdown, VaR and history within limits"},
+            {
+                "model": "sarimax",
+                "passed": False,
+                "reason": "its error is 3 % above the naive forecast's, so it may not trade",
+            },
+        ]
+    )
+
+
+def _audits() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "decision": "INCONCLUSIVE",
+                "violation_rate": 0.10,
+                "effective_audits": 12,
+                "reason": "fewer than 20 audits count so far",
+            },
+            {
+                "decision": "KEEP",
+                "violation_rate": 0.15,
+                "effective_audits": 40,
+                "reason": "the ensemble is at most 10 % worse in 34 of 40 audits",
+            },
+        ]
+    )
+
+
+def _findings(prices: pd.DataFrame) -> pd.DataFrame:
+    moves = prices.pct_change(fill_method=None).stack()
+    worst = moves[moves.abs() > 0.07]
+    return pd.DataFrame(
+        {
+            "symbol": worst.index.get_level_values(1),
+            "session": worst.index.get_level_values(0).date,
+            "rule": "return_outlier",
+            "severity": "warning",
+            "value": worst.to_numpy(),
+            "message": [f"moved {move:.1%} in one session" for move in worst],
+        }
+    )
+
+
+if __name__ == "__main__":
+    write_report(build_report(book_inputs()), Path(sys.argv[1]))

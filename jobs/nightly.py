@@ -1,9 +1,9 @@
 """The jobs of a night, and when they run.
 
 A night is two halves with the market's answer between them: `collect` lands and judges the bars of
-the session, then the trader settles what was sent the night before, then `decide` forecasts, decides
-and audits. `nightly` is both halves in one run, for the schedule: there the trader is a process of
-its own and has settled long before.
+the session, then the trader settles what was sent the night before, then `decide` forecasts,
+decides and audits. `nightly` is both halves in one run, for the schedule: there the trader is a
+process of its own and has settled long before.
 """
 
 from collections.abc import Iterator

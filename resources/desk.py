@@ -102,7 +102,7 @@ class Desk:
         """The helper process that bears the slow imports."""
         from resources.companion import Companion
 
-        return Companion()
+        return Companion(warm=("great_expectations",)).start()
 
     @cached_property
     def quality(self) -> "Quality":
@@ -114,9 +114,16 @@ class Desk:
     @cached_property
     def sources(self) -> "FailoverSource":
         """Every configured data source, in priority order."""
-        from resources.market_data.build import build_failover
+        from resources.market_data.policy import SourcesPolicy, build_failover
+        from resources.market_data.sample import SampleSource
 
-        return build_failover(self.settings, self.policies)
+        return build_failover(
+            self.policy("sources", SourcesPolicy),
+            environment=self.settings.secrets,
+            cache_dir=self.settings.paths.cache,
+            local={"sample": SampleSource(self.sample_folder)},
+            clock=self.clock,
+        )
 
     @cached_property
     def outbox(self) -> "TrackingOutbox":

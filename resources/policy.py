@@ -25,9 +25,14 @@ P = TypeVar("P", bound=Policy)
 # File name without .yaml -> where its class is. Resolved when loaded, so that naming a policy here
 # costs no import. A component that gains a policy adds its line and its file.
 POLICY_FILES: Final[dict[str, str]] = {
+    "book": "quant.execution.book:BookPolicy",
     "costs": "quant.signals.costs:CostPolicy",
+    "forecasts": "quant.forecasting.policy:ForecastPolicy",
+    "gates": "quant.governance.audits:GatesPolicy",
+    "quality": "quant.market.quality_rules:QualityPolicy",
     "signals": "quant.signals.edge:EdgePolicy",
     "sizing": "quant.portfolio.sizing:SizingPolicy",
+    "sources": "resources.market_data.policy:SourcesPolicy",
     "strategies": "quant.signals.strategies:StrategiesPolicy",
     "universe": "quant.market.universe:UniversePolicy",
 }

@@ -30,4 +30,4 @@ def build_model(desk: Desk, name: str) -> "Forecaster":
         "sarimax": SarimaxForecaster,
         "garch": GarchForecaster,
     }
-    return kinds[name](policy)
+    return kinds[name](policy=policy)

@@ -16,12 +16,12 @@ ANNOUNCED_DAYS_AHEAD = 60
 def corporate_actions(
     context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]
 ) -> dg.MaterializeResult:
-    """One row an action and moment of knowledge; prices are adjusted with them when they are read."""
+    """One row an action and moment of knowledge; prices are adjusted when they are read."""
     night = Night(context, desk)
-    actions = desk.sources.actions(
+    fetched = desk.sources.fetch_actions(
         desk.universe.symbols,
         night.sessions[0],
         night.sessions[-1] + dt.timedelta(days=ANNOUNCED_DAYS_AHEAD),
     )
-    written = desk.warehouse.append_versions(night.table, actions, night.provenance, key=ACTION_KEY)
-    return night.result(len(actions), written)
+    written = desk.warehouse.append_versions(night.table, fetched.bars, night.provenance, key=ACTION_KEY)
+    return night.result(len(fetched.bars), written)

@@ -74,8 +74,10 @@ CREATE TABLE model.sarimax_fits (
 );
 CREATE TABLE model.garch_fits AS SELECT * FROM model.sarimax_fits;
 
+-- Whether a model may be traded on, by its hold-out; binds until the next one.
 CREATE TABLE model.verdicts (
     model VARCHAR, session DATE, passed BOOLEAN, reason VARCHAR, figures VARCHAR,
+    input_hash VARCHAR,
     run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
 );
 
@@ -136,23 +138,26 @@ CREATE TABLE "order".fills (
     run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
 );
 
+-- `session` is the night on which the future of `forecast_session` had arrived.
 CREATE TABLE audit.forecast_scores (
-    model VARCHAR, symbol VARCHAR, session DATE, forecast_session DATE, horizon_days INTEGER,
-    mean DOUBLE, std DOUBLE, realised DOUBLE, error DOUBLE, is_direction_right BOOLEAN,
-    is_inside_90 BOOLEAN, pit DOUBLE, pinball DOUBLE, price_start DOUBLE, price_end DOUBLE,
+    symbol VARCHAR, session DATE, model VARCHAR, horizon_days INTEGER, forecast_session DATE,
+    realised DOUBLE, error DOUBLE, squared_error DOUBLE, absolute_error DOUBLE,
+    symmetric_error DOUBLE, in_50 BOOLEAN, in_90 BOOLEAN, pit DOUBLE,
+    pinball_q05 DOUBLE, pinball_q25 DOUBLE, pinball_q50 DOUBLE, pinball_q75 DOUBLE,
+    pinball_q95 DOUBLE, pinball DOUBLE, direction_hit DOUBLE,
     run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
 );
 
--- One audit a night and model: was it worse than naive drift, and by how much.
+-- One audit a night and model: its error beside that of the best simpler model.
 CREATE TABLE audit.model_audits (
-    model VARCHAR, session DATE, horizon_days INTEGER, rmse DOUBLE, reference_rmse DOUBLE,
-    count INTEGER, is_violation BOOLEAN,
+    model VARCHAR, session DATE, baseline VARCHAR, horizon_days INTEGER, observations INTEGER,
+    rmse DOUBLE, rmse_baseline DOUBLE, excess_fraction DOUBLE, is_violation BOOLEAN,
     run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
 );
 
 CREATE TABLE audit.decisions (
-    session DATE, model VARCHAR, decision VARCHAR, violation_rate DOUBLE, effective_audits INTEGER,
-    reason VARCHAR,
+    session DATE, model VARCHAR, decision VARCHAR, violation_rate DOUBLE,
+    effective_audits INTEGER, reason VARCHAR,
     run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
 );
 

@@ -1,0 +1,62 @@
+"""One audit a night and model: its error beside that of the best simpler model."""
+
+import dagster as dg
+
+from assets.support import Night, stage_asset_arguments
+from resources.desk import Desk
+from resources.reads import slice_of
+
+# The combined forecast must justify itself against each of its parts, the others against drift.
+AGAINST = {
+    "combined": ("sarimax", "garch", "naive"),
+    "sarimax": ("naive",),
+    "garch": ("naive",),
+    "persistence": ("naive",),
+}
+
+
+@dg.asset(**stage_asset_arguments("audit", "model_audits", deps=["audit.forecast_scores"]))
+def model_audits(
+    context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]
+) -> dg.MaterializeResult:
+    """Audits of one-day forecasts; a violation is an error more than a tenth larger."""
+    import pandas as pd
+
+    from quant.governance.audits import GatesPolicy, audits_of
+
+    night, gates = Night(context, desk), desk.policy("gates", GatesPolicy)
+    provenance = night.provenance
+    scores = slice_of(desk.warehouse, "audit.forecast_scores", night.sessions, order="model, symbol")
+    rows = [
+        {
+            "model": audit.model,
+            "session": audit.session,
+            "baseline": audit.baseline,
+            "horizon_days": audit.horizon_days,
+            "observations": audit.observations,
+            "rmse": audit.rmse,
+            "rmse_baseline": audit.rmse_baseline,
+            "excess_fraction": audit.excess_fraction,
+            "is_violation": audit.is_violation(gates),
+        }
+        for model, against in AGAINST.items()
+        for audit in audits_of(scores, model=model, against=against)
+    ]
+    written = night.publish(pd.DataFrame(rows, columns=COLUMNS))
+    violations = sum(row["is_violation"] for row in rows)
+    return night.result(
+        len(rows), written, violations=violations, snapshot=provenance.snapshot_id
+    )
+
+
+COLUMNS = [
+    "model",
+    "session",
+    "baseline",
+    "horizon_days",
+    "observations",
+    "rmse",
+    "rmse_baseline",
+    "excess_fraction",
+    "is_violation",
+]

@@ -1,0 +1,110 @@
+"""Verdicts: whether a model may be traded on, by how it did on sessions it was not fitted on."""
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.history import History, histories
+from assets.model.zoo import build_model
+from assets.support import Night, check, stage_asset_arguments
+from resources.desk import Desk
+
+if TYPE_CHECKING:
+    from resources.warehouse import Warehouse
+
+JUDGED = ("sarimax", "garch", "persistence")
+
+
+@dg.asset(
+    **stage_asset_arguments("model", "verdicts", deps=["clean.daily_bars"]),
+    check_specs=[
+        check(
+            "model",
+            "verdicts",
+            "every_model_has_a_verdict",
+            description="a model without a verdict trades nothing",
+        )
+    ],
+)
+def verdicts(
+    context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]
+) -> dg.MaterializeResult:
+    """One row a judged model, on the sessions on which a new verdict was due."""
+    import pandas as pd
+
+    night = Night(context, desk)
+    provenance = night.provenance
+    due = [day for day in night.sessions if is_due(desk, desk.warehouse, day)]
+    rows = [row for history in histories(desk, due) for row in judge(history)] if due else []
+    written = desk.warehouse.publish(
+        night.table,
+        pd.DataFrame(rows, columns=COLUMNS),
+        provenance,
+        scope={"session": due or [night.sessions[-1]], "model": JUDGED if due else []},
+    )
+    known = desk.warehouse.rows(
+        f"SELECT DISTINCT model FROM {night.table} WHERE session <= ?", [night.sessions[-1]]
+    )
+    missing = sorted(set(JUDGED) - {model for (model,) in known})
+    complete = dg.AssetCheckResult(
+        passed=not missing,
+        check_name="every_model_has_a_verdict",
+        metadata={"missing": ", ".join(missing) or "none"},
+    )
+    said = "\n".join(f"- {row['session']}: {row['reason']}" for row in rows) or "none was due"
+    return night.result(
+        len(rows), written, checks=[complete], verdicts=dg.MetadataValue.md(said)
+    )
+
+
+COLUMNS = ["model", "session", "passed", "reason", "figures", "input_hash"]
+
+
+def is_due(desk: Desk, lake: "Warehouse", session: dt.date) -> bool:
+    """Whether `session` begins a new verdict period; a function of the calendar alone."""
+    from quant.forecasting.cadence import fit_session_for
+    from quant.forecasting.policy import ForecastPolicy
+    from quant.governance.audits import GatesPolicy
+    from quant.market.calendars import sessions as calendar_sessions
+
+    universe, gates = desk.universe, desk.policy("gates", GatesPolicy)
+    days = calendar_sessions(universe.calendar, universe.history_start, session)
+    anchor = desk.policy("forecasts", ForecastPolicy).refit_anchor
+    begins = fit_session_for(session, days, gates.verdict_every_sessions, anchor=anchor)
+    if begins == session:
+        return True
+    # A book that starts in mid-period is judged at once: without a verdict nothing may trade.
+    rows = lake.rows("SELECT count(*) FROM model.verdicts WHERE session BETWEEN ? AND ?",
+                     [begins, session - dt.timedelta(days=1)])
+    return not rows[0][0]
+
+
+def judge(history: History) -> list[dict[str, Any]]:
+    """A verdict on each judged model for each session of a history."""
+    from quant.core.identity import chain_hash
+    from quant.forecasting.holdout import hold_out
+    from quant.forecasting.policy import ForecastPolicy
+    from quant.forecasting.returns import ReturnPanel
+    from quant.governance.audits import GatesPolicy, judge_model
+
+    desk, rows = history.desk, []
+    policy, gates = desk.policy("forecasts", ForecastPolicy), desk.policy("gates", GatesPolicy)
+    returns = ReturnPanel.from_bars(history.panel)
+    for session in history.sessions:
+        seen = returns.until(session)
+        inputs = chain_hash(history.input_hashes(session).values())
+        for name in JUDGED:
+            verdict = judge_model(hold_out(build_model(desk, name), seen, policy=policy), gates)
+            rows.append(
+                {
+                    "model": name,
+                    "session": session,
+                    "passed": verdict.passed,
+                    "reason": verdict.reason,
+                    "figures": json.dumps(dict(verdict.figures), sort_keys=True),
+                    "input_hash": inputs,
+                }
+            )
+    return rows

@@ -1,7 +1,7 @@
 """Fan-out: one function over many independent items, here or on a cluster, with equal results.
 
-Belongs here: the one way in which the domain uses more than one core, how a task's failure becomes a
-value, and how linear-algebra libraries are kept to one thread where exactness is promised.
+Belongs here: the one way in which the domain uses more than one core, how a task's failure becomes
+a value, and how linear-algebra libraries are kept to one thread where exactness is promised.
 Does not belong here: what the tasks compute. Results come in the order of the items, whatever the
 backend and the number of workers, so a caller may zip them with its items.
 """
@@ -34,7 +34,7 @@ class Done(Generic[Value]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The task did not return: the error's class name, its message, and what to do if it said so."""
+    """The task did not return: its error's class name and message, and the remedy if any."""
 
     error: str
     message: str
@@ -83,7 +83,7 @@ def fan_out(
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Hold BLAS and OpenMP to one thread: sums are then taken in one order on every machine."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
     with threadpool_limits(limits=1):
         yield
@@ -186,7 +186,7 @@ def _alarm(time_limit_s: float) -> Iterator[None]:
             "or leave time_limit_s out",
         )
 
-    def ring(signum: int, frame: object) -> None:
+    def ring(*_: object) -> None:
         raise TaskTimeoutError(_too_long(time_limit_s))
 
     previous = signal.signal(signal.SIGALRM, ring)

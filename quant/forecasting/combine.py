@@ -50,8 +50,8 @@ def combine(
 ) -> ForecastBatch:
     """Forecasts of model "combined" for `symbols`, from the batches of the models by name.
 
-    The volatility model's distribution is moved to stand around the mean model's mean. A model whose
-    batch is missing, or that lacks one of the horizons the others have, counts as failed.
+    The volatility model's distribution is moved to stand around the mean model's mean. A model
+    whose batch is missing, or that lacks a horizon which another has, counts as failed.
     """
     answers, reasons = _answers(batches, session), _reasons(batches)
     chains = {
@@ -99,7 +99,7 @@ class _Answers:
         asked = rows["horizon_days"].to_numpy()
         groups = rows.groupby("symbol", sort=False).indices
         places = {
-            str(symbol): places
+            str(symbol): np.asarray(places, dtype=np.int64)
             for symbol, places in groups.items()
             if asked[places].tolist() == list(horizons)
         }
@@ -107,7 +107,8 @@ class _Answers:
 
     def of_symbols(self, symbols: Sequence[str]) -> pd.DataFrame:
         """The rows of `symbols`, in that order, by horizon."""
-        return self.rows.iloc[np.concatenate([self.places[symbol] for symbol in symbols])]
+        places = np.concatenate([self.places[symbol] for symbol in symbols])
+        return self.rows.take(places)
 
 
 def _usable_rows(forecasts: pd.DataFrame, session: dt.date) -> pd.DataFrame:
@@ -212,9 +213,7 @@ def _is_answered(chain: Chain) -> bool:
     return {link.part for link in chain if link.outcome == "used"} == set(PART_CHAINS)
 
 
-def _failure(
-    symbol: str, session: dt.date, as_of: dt.datetime, chain: Chain
-) -> ForecastFailure:
+def _failure(symbol: str, session: dt.date, as_of: dt.datetime, chain: Chain) -> ForecastFailure:
     told = "; ".join(
         f"{link.part} from {link.model}: {link.reason or 'answered'}" for link in chain
     )

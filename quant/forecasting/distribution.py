@@ -38,8 +38,8 @@ def degrees_over(degrees_of_freedom: FloatArray, horizon_days: FloatArray) -> Fl
     """Degrees of freedom of the t that has the kurtosis of a sum of `horizon_days` such returns.
 
     Excess kurtosis of a t is 6 / (nu - 4) and that of a sum of n equal independent terms is a n-th
-    of it, so nu grows to 4 + n (nu - 4). At nu of 4 or less there is no kurtosis to thin out and the
-    one-day shape is kept. Volatility clustering slows this down in truth; the tails of long
+    of it, so nu grows to 4 + n (nu - 4). At nu of 4 or less there is no kurtosis to thin out and
+    the one-day shape is kept. Volatility clustering slows this down in truth; the tails of long
     horizons are a little too thin for it.
     """
     summed = 4.0 + horizon_days * (degrees_of_freedom - 4.0)

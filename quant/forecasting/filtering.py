@@ -129,7 +129,7 @@ class FilterModel(ABC):
 
 
 def filter_start(states: Sequence[FittedState], panel: ReturnPanel) -> tuple[int, IntArray]:
-    """Position of the first session any filter needs, and each filter's start counted from there."""
+    """Position of the first session any filter needs, and each filter's start from there on."""
     if not states:
         return 0, np.zeros(0, dtype=np.int64)
     days = np.array([state.filter_from for state in states], dtype="datetime64[D]")

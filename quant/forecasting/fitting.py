@@ -78,14 +78,21 @@ def fit_panel(
     results = fan_out(
         fit_one,
         [
-            FitTask(values=_from_first_known(window.values[row]), start=state.start_params, policy=policy)
+            FitTask(
+                values=_from_first_known(window.values[row]),
+                start=state.start_params,
+                policy=policy,
+            )
             for row, state in ((row, blank[row]) for row in able)
         ],
         workers=policy.fit_workers,
         backend=policy.fit_backend,
         time_limit_s=policy.fit_time_limit_s,
     )
-    states = [replace(state, reason=reason or "") if reason else state for state, reason in zip(blank, reasons, strict=True)]
+    states = [
+        replace(state, reason=reason or "") if reason else state
+        for state, reason in zip(blank, reasons, strict=True)
+    ]
     for row, result in zip(able, results, strict=True):
         states[row] = _state_after(blank[row], result)
     return states
@@ -144,11 +151,15 @@ def _state_after(blank: FittedState, result: Result[FitOutcome]) -> FittedState:
 
 
 def _keep_previous(blank: FittedState, error: str, reason: str) -> FittedState:
-    """An estimate that cannot be trusted is not used: the last one stays, flagged, if there is one."""
+    """An estimate that cannot be trusted is not used: the last one stays, flagged, if any."""
     return replace(
         blank,
         params=blank.start_params or {},
-        diagnostics={"fit_error": error, "fit_reason": reason, "kept_previous": bool(blank.start_params)},
+        diagnostics={
+            "fit_error": error,
+            "fit_reason": reason,
+            "kept_previous": bool(blank.start_params),
+        },
         error=error,
         reason=reason,
     )

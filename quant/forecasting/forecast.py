@@ -1,8 +1,8 @@
 """What every model answers: one schema for a forecast, and a typed record of having none.
 
 Belongs here: the row, its columns, its rules, and building a batch of rows from arrays.
-Does not belong here: how a model comes to its numbers. A model that cannot speak about a symbol says
-so in a `ForecastFailure`; a row with missing numbers cannot exist.
+Does not belong here: how a model comes to its numbers. A model that cannot speak about a symbol
+says so in a `ForecastFailure`; a row with missing numbers cannot exist.
 """
 
 import datetime as dt
@@ -44,6 +44,7 @@ FORECAST_COLUMNS: Final = (
 FAILURE_COLUMNS: Final = ("symbol", "session", "as_of", "model", "error", "reason")
 
 
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 Diagnostics = Mapping[str, str | float | int | bool | None]
 
 
@@ -142,7 +143,7 @@ class ForecastBatch:
 
     def values(self) -> list[Forecast]:
         """The rows as checked values."""
-        return [Forecast.from_row(row) for row in self.forecasts.to_dict("records")]
+        return [Forecast.from_row(row._asdict()) for row in self.forecasts.itertuples()]
 
     def failures_frame(self) -> pd.DataFrame:
         """Rows of `FAILURE_COLUMNS`."""
@@ -166,9 +167,9 @@ class Predictive:
         unit = unit_quantiles(self.degrees_of_freedom)
         return self.mean[..., None] + self.std[..., None] * unit
 
-    def is_usable(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def is_usable(self) -> BoolArray:
         """Where there is an answer that `Forecast` would accept."""
-        usable: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(self.mean) & (self.std > 0)
+        usable: BoolArray = np.isfinite(self.mean) & (self.std > 0)
         return usable & np.isfinite(self.std)
 
 
@@ -193,7 +194,7 @@ def build_batch(
     horizons: Sequence[int],
 ) -> ForecastBatch:
     """Rows for every symbol whose numbers are usable at all horizons, a failure for the others."""
-    usable = predictive.is_usable().all(axis=1)
+    usable: BoolArray = np.logical_and.reduce(predictive.is_usable(), axis=1)
     failures = tuple(
         ForecastFailure(
             symbol=origin.symbol,
@@ -218,9 +219,7 @@ def build_batch(
             "mean": predictive.mean[usable].ravel(),
             "std": predictive.std[usable].ravel(),
             **dict(
-                zip(
-                    QUANTILE_COLUMNS, predictive.quantiles()[usable].reshape(-1, 5).T, strict=True
-                )
+                zip(QUANTILE_COLUMNS, predictive.quantiles()[usable].reshape(-1, 5).T, strict=True)
             ),
             "fallback_chain": _repeat([chain_to_json(o.fallback_chain) for o in origins], width),
             "diagnostics": _repeat([plain_json(o.diagnostics) for o in origins], width),

@@ -1,9 +1,9 @@
 """The volatility model: GARCH(1,1) around a constant mean, estimated by arch.
 
 Assumes that returns of neighbouring sessions are uncorrelated and that today's squared surprise
-raises tomorrow's variance. The fit passes over gaps as if the sessions had not been; the filter puts
-the expected square in their place. A late listing shortens the window; a delisting ends in a refusal
-once the price is stale. Parameters are point estimates.
+raises tomorrow's variance. The fit passes over gaps as if the sessions had not been; the filter
+puts the expected square in their place. A late listing shortens the window; a delisting ends in a
+refusal once the price is stale. Parameters are point estimates.
 """
 
 import datetime as dt
@@ -129,14 +129,16 @@ def _search(
 
     starts = [_to_vendor(start, scale, is_t=is_t)] if start is not None else []
     starts += [None, _second_start(values, is_t=is_t)]
-    for attempt, values_to_start in enumerate(starts, start=1):
+    attempts = 0
+    for values_to_start in starts:
+        attempts += 1
         model = ConstantMean(values, rescale=False)
         model.volatility = GARCH(p=1, q=1)
         model.distribution = StudentsT() if is_t else Normal()
         result = model.fit(disp="off", show_warning=False, starting_values=values_to_start)
         if result.convergence_flag == 0:
             break
-    return attempt, result
+    return attempts, result
 
 
 def _second_start(values: FloatArray, *, is_t: bool) -> FloatArray:

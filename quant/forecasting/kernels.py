@@ -32,7 +32,7 @@ class ArmaParams:
     @property
     def states(self) -> int:
         """Length of the state vector in Harvey's form."""
-        return max(self.ar.shape[1], self.ma.shape[1] + 1)
+        return max(int(self.ar.shape[1]), int(self.ma.shape[1]) + 1)
 
     def transition_column(self) -> FloatArray:
         """The ar coefficients filled up to the length of the state, (symbols, states)."""
@@ -65,13 +65,13 @@ def arma_start(params: ArmaParams) -> ArmaCarry:
     transition[:, np.arange(states - 1), np.arange(1, states)] = 1.0
     drive = np.zeros((len(params.variance), states, 1))
     drive[:, 0, 0] = params.intercept
-    mean = np.linalg.solve(np.eye(states) - transition, drive)[:, :, 0]
+    mean = _solve(np.eye(states) - transition, drive)[:, :, 0]
     # vec(P) = (I - T (x) T)^-1 vec(Q): states are few, so the dense system is small.
     product = transition[:, :, None, :, None] * transition[:, None, :, None, :]
     square = states * states
     system = np.eye(square) - product.reshape(-1, square, square)
     stacked = params.shock_covariance().reshape(-1, square, 1)
-    covariance = np.linalg.solve(system, stacked).reshape(-1, states, states)
+    covariance = _solve(system, stacked).reshape(-1, states, states)
     return ArmaCarry(mean=mean, covariance=covariance)
 
 
@@ -171,6 +171,11 @@ def garch_forecast(
         means[:, step], variances[:, step] = total_mean, total_variance
         variance = params.omega + persistence * variance
     return means, variances
+
+
+def _solve(system: FloatArray, right: FloatArray) -> FloatArray:
+    """One small dense system per symbol."""
+    return np.asarray(np.linalg.solve(system, right), dtype=np.float64)
 
 
 def _arma_update(

@@ -44,7 +44,7 @@ STATE_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What to expect on one core, measured 2026-11 on the bundled stocks, windows of 504 sessions."""
+    """What to expect on one core; measured 2026-11 on the bundled stocks, 504 sessions each."""
 
     fit_ms_per_symbol: float
     forecast_ms_per_symbol: float
@@ -56,7 +56,8 @@ class FittedState:
     """Parameters of one model for one symbol, in units of daily log returns.
 
     `filter_from` is the first session the filter looks at. `converged` may be False beside
-    parameters: then they are the previous fit's, kept. Without parameters `error` and `reason` speak.
+    parameters: then they are the previous fit's, kept. Without parameters `error` and
+    `reason` speak.
     """
 
     symbol: str
@@ -157,7 +158,9 @@ def _state_row(state: FittedState) -> list[object]:
     texts = {
         "params": plain_json(dict(state.params)),
         "diagnostics": plain_json(dict(state.diagnostics)),
-        "start_params": plain_json(None if state.start_params is None else dict(state.start_params)),
+        "start_params": plain_json(
+            None if state.start_params is None else dict(state.start_params)
+        ),
     }
     return [texts.get(column, getattr(state, column)) for column in STATE_COLUMNS]
 

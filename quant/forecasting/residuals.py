@@ -1,7 +1,7 @@
 """Whether what a model left over looks like noise: two classical tests, cheap enough for every fit.
 
-A failed test does not stop a model; it stands in the record beside the forecast. Most daily returns
-fail Jarque-Bera, which is a fact about markets and the reason why the volatility model has fat tails.
+A failed test does not stop a model; it stands in the record beside the forecast. Most daily
+returns fail Jarque-Bera: a fact about markets, and why the volatility model has fat tails.
 """
 
 import numpy as np

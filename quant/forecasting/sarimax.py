@@ -68,7 +68,9 @@ class SarimaxForecaster(FilterModel):
     ) -> Predictive:
         """Filter to the last session, then sum the steps."""
 
-        def one_order(group: list[FittedState], values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        def one_order(
+            group: list[FittedState], values: FloatArray
+        ) -> tuple[FloatArray, FloatArray]:
             params, start = arma_params(group), filter_start(group, panel)
             observed = values.T[start[0] :]
             *_, carry = arma_filter(params, observed, arma_start(params), start[1])
@@ -80,7 +82,9 @@ class SarimaxForecaster(FilterModel):
     def path(self, states: Sequence[FittedState], panel: ReturnPanel, first: int) -> Predictive:
         """The filter's own one-step predictions."""
 
-        def one_order(group: list[FittedState], values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        def one_order(
+            group: list[FittedState], values: FloatArray
+        ) -> tuple[FloatArray, FloatArray]:
             params, start = arma_params(group), filter_start(group, panel)
             observed = values.T[start[0] :]
             means, variances, _ = arma_filter(params, observed, arma_start(params), start[1])

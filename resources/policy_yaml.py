@@ -112,7 +112,7 @@ def _refuse_aliases(text: str) -> None:
         if isinstance(event, yaml.AliasEvent):
             raise YamlRefusedError(
                 f"the alias *{event.anchor}",
-                line=event.start_mark.line + 1,
+                line=event.start_mark.line + 1 if event.start_mark else 1,
                 remedy="write the values out; aliases are not supported in policy files",
             )
 

@@ -34,7 +34,7 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         target="apps.cli.up:run",
         heading="Start here",
         summary="Start the web pages for runs, lineage and models; Ctrl-C stops them.",
-        examples=("pmx up", "pmx up --write", "pmx up --port 4000"),
+        examples=("pmx up", "pmx up --write", "pmx up --dagster-port 4000"),
         safety="all servers were stopped; runs in progress are marked by the next `pmx up`",
     ),
     Entry(

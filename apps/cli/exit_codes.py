@@ -24,6 +24,7 @@ MEANINGS: Final[dict[int, str]] = {
     6: "stored state cannot be used: disk full, read-only, locked or damaged",
     7: "a data source failed",
     8: "a trading venue failed, or its answer is unknown: reconcile before anything else",
+    9: "a server that pmx started did not answer, or stopped by itself",
     BUG: "a bug in pmx; the log file has the details",
     INTERRUPTED: "stopped by Ctrl-C",
     TERMINATED: "stopped by a termination signal",

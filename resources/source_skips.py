@@ -18,7 +18,14 @@ def record_skips(
 
     columns = ["session", "source", "symbols", "reason", "message", "seconds"]
     rows = [
-        (session, skip.source, ",".join(skip.symbols), skip.reason.value, skip.message, skip.seconds)
+        (
+            session,
+            skip.source,
+            ",".join(skip.symbols),
+            skip.reason.value,
+            skip.message,
+            skip.seconds,
+        )
         for skip in skips
     ]
     warehouse.publish(

@@ -26,7 +26,9 @@ def model_audits(
 
     night, gates = Night(context, desk), desk.policy("gates", GatesPolicy)
     provenance = night.provenance
-    scores = slice_of(desk.warehouse, "audit.forecast_scores", night.sessions, order="model, symbol")
+    scores = slice_of(
+        desk.warehouse, "audit.forecast_scores", night.sessions, order="model, symbol"
+    )
     rows = [
         {
             "model": audit.model,
@@ -44,9 +46,7 @@ def model_audits(
     ]
     written = night.publish(pd.DataFrame(rows, columns=COLUMNS))
     violations = sum(row["is_violation"] for row in rows)
-    return night.result(
-        len(rows), written, violations=violations, snapshot=provenance.snapshot_id
-    )
+    return night.result(len(rows), written, violations=violations, snapshot=provenance.snapshot_id)
 
 
 COLUMNS = [

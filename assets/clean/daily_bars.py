@@ -23,9 +23,8 @@ def daily_bars(
     context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]
 ) -> dg.MaterializeResult:
     """The believable rows of raw; what was refused stays there, with its findings here."""
-    from quant.market.quality_rules import QualityPolicy, Severity
-
     from assets.clean.publishing import Series, night_quality, publish_bars
+    from quant.market.quality_rules import QualityPolicy, Severity
     from resources.warehouse import Written
 
     night, universe = Night(context, desk), desk.universe

@@ -51,6 +51,7 @@ def publish_bars(
 ) -> Judged:
     """Judge the bars of `sessions` as each evening saw them; publish the believable ones."""
     import pandas as pd
+
     from quant.market.quality_gate import is_publishable
     from quant.market.quality_rules import QualityPolicy
 
@@ -98,10 +99,10 @@ def _measured(desk: Desk, series: Series, vintage: "Vintage") -> "pd.DataFrame":
     """The judged rows with their check columns, and a row for each bar that never came."""
     import numpy as np
     import pandas as pd
-    from quant.market.quality import measure, missing_bars
-    from quant.market.quality_rules import QualityPolicy
 
     from quant.market.calendars import sessions as calendar_sessions
+    from quant.market.quality import measure, missing_bars
+    from quant.market.quality_rules import QualityPolicy
 
     judged = np.array(vintage.sessions, dtype="datetime64[D]")
     first = min(judged[0], *vintage.bars["session"].to_numpy().astype("datetime64[D]")[:1])
@@ -151,10 +152,10 @@ def night_quality(
     """Per session: the score of its data, and the symbols that may only shrink."""
     import numpy as np
     import pandas as pd
-    from quant.market.quality_gate import quality_score, quarantine
-    from quant.market.quality_rules import QualityPolicy
 
     from quant.market.calendars import sessions as calendar_sessions
+    from quant.market.quality_gate import quality_score, quarantine
+    from quant.market.quality_rules import QualityPolicy
 
     universe, policy = desk.universe, desk.policy("quality", QualityPolicy)
     start = min(sessions) - dt.timedelta(days=3 * policy.lookback_sessions)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def prepare_columns(warehouse: "Warehouse", table: str) -> list[str]:
     """Add the columns of features that are new in the catalogue."""
-    from quant.features import feature_names
+    from quant.features import CATALOGUE
 
-    return warehouse.add_columns(table, dict.fromkeys(feature_names(), "DOUBLE"))
+    return warehouse.add_columns(table, dict.fromkeys(CATALOGUE.names(), "DOUBLE"))
 
 
 def feature_rows(
@@ -37,7 +37,7 @@ def _rows(history: History) -> "pd.DataFrame":
     from quant.features import compute_features, feature_code_hash, feature_set_version
 
     days = np.array(history.sessions, dtype="datetime64[D]")
-    wide = compute_features(history.panel).to_frame(sessions=days)
+    wide = compute_features(history.panel).to_long(sessions=days)
     bars = history.bars[["symbol", "session", "known_at"]]
     frame = wide.assign(session=pd.to_datetime(wide["session"]).astype(bars["session"].dtype))
     frame = frame.merge(bars, on=["symbol", "session"], how="inner", validate="one_to_one")

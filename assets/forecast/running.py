@@ -13,9 +13,9 @@ from resources.desk import Desk
 
 if TYPE_CHECKING:
     import pandas as pd
+
     from quant.forecasting.forecast import ForecastBatch
     from quant.forecasting.port import Forecaster
-
     from resources.warehouse import Warehouse
 
 FAILURES = "forecast.failures"

@@ -15,8 +15,8 @@ from resources.desk import Desk
 
 if TYPE_CHECKING:
     import pandas as pd
-    from quant.forecasting.port import Forecaster, Params
 
+    from quant.forecasting.port import Forecaster, Params
     from resources.warehouse import Warehouse, Written
 
 
@@ -24,7 +24,6 @@ def due_fits(desk: Desk, sessions: Sequence[dt.date]) -> list[dt.date]:
     """The fit sessions in force on `sessions`, ascending."""
     from quant.forecasting.cadence import fit_session_for
     from quant.forecasting.policy import ForecastPolicy
-
     from quant.market.calendars import sessions as calendar_sessions
 
     universe, policy = desk.universe, desk.policy("forecasts", ForecastPolicy)

@@ -54,9 +54,7 @@ def verdicts(
         metadata={"missing": ", ".join(missing) or "none"},
     )
     said = "\n".join(f"- {row['session']}: {row['reason']}" for row in rows) or "none was due"
-    return night.result(
-        len(rows), written, checks=[complete], verdicts=dg.MetadataValue.md(said)
-    )
+    return night.result(len(rows), written, checks=[complete], verdicts=dg.MetadataValue.md(said))
 
 
 COLUMNS = ["model", "session", "passed", "reason", "figures", "input_hash"]
@@ -76,8 +74,10 @@ def is_due(desk: Desk, lake: "Warehouse", session: dt.date) -> bool:
     if begins == session:
         return True
     # A book that starts in mid-period is judged at once: without a verdict nothing may trade.
-    rows = lake.rows("SELECT count(*) FROM model.verdicts WHERE session BETWEEN ? AND ?",
-                     [begins, session - dt.timedelta(days=1)])
+    rows = lake.rows(
+        "SELECT count(*) FROM model.verdicts WHERE session BETWEEN ? AND ?",
+        [begins, session - dt.timedelta(days=1)],
+    )
     return not rows[0][0]
 
 

@@ -23,5 +23,7 @@ def corporate_actions(
         night.sessions[0],
         night.sessions[-1] + dt.timedelta(days=ANNOUNCED_DAYS_AHEAD),
     )
-    written = desk.warehouse.append_versions(night.table, fetched.bars, night.provenance, key=ACTION_KEY)
+    written = desk.warehouse.append_versions(
+        night.table, fetched.bars, night.provenance, key=ACTION_KEY
+    )
     return night.result(len(fetched.bars), written)

@@ -132,8 +132,9 @@ CREATE TABLE "order".refusals (
 
 CREATE TABLE "order".fills (
     fill_id VARCHAR, client_order_id VARCHAR, decision_id VARCHAR, book VARCHAR, strategy VARCHAR,
-    symbol VARCHAR, session DATE, event_time TIMESTAMPTZ, side VARCHAR, quantity DECIMAL(28, 8),
-    price DECIMAL(28, 8), reference_price DECIMAL(28, 8), fee DECIMAL(28, 8),
+    symbol VARCHAR, session DATE, decision_session DATE, event_time TIMESTAMPTZ, side VARCHAR,
+    quantity DECIMAL(28, 8), price DECIMAL(28, 8), notional DECIMAL(28, 8),
+    reference_price DECIMAL(28, 8), fee DECIMAL(28, 8), slippage DECIMAL(28, 8),
     price_row_hash VARCHAR,
     run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
 );
@@ -163,6 +164,6 @@ CREATE TABLE audit.decisions (
 
 CREATE TABLE audit.nights (
     session DATE, book VARCHAR, equity DECIMAL(28, 8), cash DECIMAL(28, 8), positions INTEGER,
-    trades INTEGER, refusals INTEGER, signals INTEGER,
+    trades INTEGER, intents INTEGER, refusals INTEGER, signals INTEGER,
     run_id VARCHAR, snapshot_id BIGINT, code_version VARCHAR, row_hash VARCHAR
 );

@@ -30,6 +30,8 @@ class GatesPolicy(Policy):
     effective_audits_min: int = Field(default=20, ge=1)
     audit_observations_min: int = Field(default=20, ge=1)
     holdout_observations_min: int = Field(default=500, ge=1)
+    # A verdict binds for four weeks; then the model must show itself again.
+    verdict_every_sessions: int = Field(default=20, ge=1)
 
     @model_validator(mode="after")
     def _limits_are_ordered(self) -> "GatesPolicy":

@@ -1,0 +1,68 @@
+"""One row a night: what the book was worth and what became of the signals."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.support import Night, check, stage_asset_arguments
+from resources.desk import Desk
+
+if TYPE_CHECKING:
+    from resources.ledger.ledger import Ledger
+
+
+@dg.asset(
+    **stage_asset_arguments("audit", "nights", deps=["order.intents", "order.fills"]),
+    check_specs=[
+        check(
+            "audit",
+            "nights",
+            "signals_are_trades_and_refusals",
+            description="no signal of a decided night is left without an end",
+        )
+    ],
+)
+def nights(context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
+    """Equity, cash, positions, trades, refusals and signals of each session."""
+    import pandas as pd
+
+    night = Night(context, desk)
+    provenance = night.provenance
+    with desk.ledger() as ledger:
+        rows = [_night(desk, ledger, session) for session in night.sessions]
+    frame = pd.DataFrame(rows)
+    written = night.publish(frame)
+    decided = frame[frame["refusals"] + frame["intents"] > 0]
+    whole = bool((decided["signals"] == decided["refusals"] + decided["intents"]).all())
+    last = rows[-1]
+    return night.result(
+        len(frame),
+        written,
+        checks=[dg.AssetCheckResult(passed=whole, check_name="signals_are_trades_and_refusals")],
+        equity=float(last["equity"] or 0),
+        trades=last["trades"],
+        refusals=last["refusals"],
+        snapshot=provenance.snapshot_id,
+    )
+
+
+def _night(desk: Desk, ledger: "Ledger", session: dt.date) -> dict[str, Any]:
+    from assets.order.mirror import fills_frame, signal_count
+
+    book = desk.settings.book
+    marks = [mark for mark in ledger.marks(book) if mark.session <= session]
+    mark = marks[-1] if marks else None
+    intents = {intent.decision_id for intent in ledger.intents(book=book, session=session)}
+    refused = {refusal.decision_id for refusal in ledger.refusals(book=book, session=session)}
+    return {
+        "session": session,
+        "book": book,
+        "equity": mark.equity if mark else None,
+        "cash": mark.cash if mark else None,
+        "positions": len(mark.prices) if mark else 0,
+        "trades": len(fills_frame(ledger, book, [session])),
+        "intents": len(intents),
+        "refusals": len(refused - intents),
+        "signals": signal_count(desk.warehouse, session),
+    }

@@ -143,7 +143,7 @@ def validate_here(
     run_name: str,
 ) -> SuiteReport:
     """Judge `frame` in this process. Great Expectations is imported on the first call."""
-    suite = _vendor().ExpectationSuite(**statements)
+    suite = vendor().ExpectationSuite(**statements)
     batch = _batches().get_batch(batch_parameters={"dataframe": frame.reset_index(drop=True)})
     result = batch.validate(suite, result_format=_EXACT, expectation_parameters=dict(parameters))
     failures = [_failure(outcome) for outcome in result.results if not outcome.success]
@@ -164,7 +164,7 @@ def validate_here(
 
 
 @cache
-def _vendor() -> Any:
+def vendor() -> Any:
     """The package, imported with analytics off; the companion has the same setting from birth."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
     import great_expectations as gx
@@ -174,7 +174,7 @@ def _vendor() -> Any:
 
 def quiet_context() -> Any:
     """A context of Great Expectations in memory, without progress bars."""
-    context = _vendor().get_context(mode="ephemeral")
+    context = vendor().get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     return context
 

@@ -28,7 +28,17 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 from quant.core.errors import UsageError
-from resources.companion_child import POLL_S, Answer, Request, pack, receive, run
+from resources.companion_child import (
+    POLL_S,
+    Answer,
+    CompanionError,
+    Request,
+    pack,
+    receive,
+    run,
+)
+
+__all__ = ["Companion", "CompanionError", "Incident"]
 
 # Several thousand small fits or checks a night gain nothing from BLAS threads and lose to their
 # quarrel over cores; the other settings keep vendors from phoning home and from drawing bars.

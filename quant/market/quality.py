@@ -1,8 +1,8 @@
 """Measures of how believable each daily bar is, as columns that rules can state limits about.
 
 Belongs here: `measure`, which adds the check columns of `quality_rules` to bars of one exchange
-calendar, and the rows that stand for bars which never came. Does not belong here: limits and
-severities (`quality_rules`), or what follows from a finding (`quality_gate`).
+calendar. Does not belong here: limits and severities (`quality_rules`), bars that never came
+(`quality_missing`), or what follows from a finding (`quality_gate`).
 
 Everything is causal. A row is judged by itself, by earlier rows of its own series, and by what the
 other series did in the same session; never by a later session. So the verdict on a session is the
@@ -11,7 +11,7 @@ taken back), the finding stands on that next session.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -66,7 +66,7 @@ def measure(
     """
     frame = require_columns(bars, DAILY_BAR_COLUMNS, what="the bars").reset_index(drop=True)
     days = days_of(frame["session"])
-    calendar = _checked_calendar(sessions)
+    calendar = checked_calendar(sessions)
     limits = policy or QualityPolicy()
     checks = _row_checks(frame, days, calendar)
     keys = frame.groupby(["symbol", "basis", "session"], observed=True, sort=False, dropna=False)
@@ -85,55 +85,8 @@ def day_of(session: dt.date | np.datetime64) -> Day:
     return Day(session, "D")  # type: ignore[call-overload, no-any-return] # numpy's stubs split it
 
 
-def with_missing_bars(
-    measured: pd.DataFrame,
-    *,
-    expected: Iterable[str],
-    basis: Basis,
-    sessions: DayArray,
-    session: dt.date | np.datetime64,
-) -> pd.DataFrame:
-    """`measured` and one row for each expected symbol that has no bar on `session`.
-
-    Such a row has nulls everywhere but in its key and in `staleness_sessions`, the number of
-    sessions since the symbol's last bar (for one never seen, all sessions of the calendar).
-    """
-    missing = missing_bars(
-        measured, expected=expected, basis=basis, sessions=sessions, session=session
-    )
-    return pd.concat([measured, missing], ignore_index=True) if len(missing) else measured
-
-
-def missing_bars(
-    measured: pd.DataFrame,
-    *,
-    expected: Iterable[str],
-    basis: Basis,
-    sessions: DayArray,
-    session: dt.date | np.datetime64,
-) -> pd.DataFrame:
-    """The rows that `with_missing_bars` adds, alone."""
-    calendar, day = _checked_calendar(sessions), day_of(session)
-    own = measured[(measured["basis"] == str(basis)) & measured["is_session"].fillna(False)]
-    days = days_of(own["session"])
-    known = days <= day
-    last = pd.Series(days[known]).groupby(own["symbol"].astype(str).to_numpy()[known]).max()
-    names = pd.Index(dict.fromkeys(expected))
-    newest = last.reindex(names).to_numpy().astype("datetime64[D]")
-    end = np.searchsorted(calendar, day, side="right")
-    seen = np.where(np.isnat(newest), 0, np.searchsorted(calendar, newest, side="right"))
-    stale = end - seen
-    rows = measured.iloc[:0].reindex(range(int((stale > 0).sum())))
-    rows["symbol"] = names[stale > 0].to_numpy()
-    rows["basis"] = str(basis)
-    rows["session"] = pd.Series(day.astype("datetime64[s]"), index=rows.index).astype(
-        measured["session"].dtype
-    )
-    rows["staleness_sessions"] = stale[stale > 0].astype(float)
-    return rows
-
-
-def _checked_calendar(sessions: DayArray) -> DayArray:
+def checked_calendar(sessions: DayArray) -> DayArray:
+    """The sessions as days, known to be in order."""
     days = np.asarray(sessions, dtype="datetime64[D]")
     if len(days) == 0 or not (np.diff(days) > np.timedelta64(0, "D")).all():
         raise DataError(

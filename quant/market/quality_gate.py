@@ -117,14 +117,16 @@ def _shown(value: object) -> str:
 
 def table_finding(*, rule: str, column: str, severity: Severity, sentence: str) -> pd.DataFrame:
     """A finding about a table as a whole: it names no symbol and no session."""
-    whole = pd.DataFrame(index=[0])
-    return findings_at(
-        whole,
-        np.array([0]),
-        rule=rule,
-        column=column,
-        severity=severity,
-        sentence=sentence,
+    return pd.DataFrame(
+        {
+            "symbol": [""],
+            "session": np.array(["NaT"], dtype="datetime64[s]"),
+            "rule": rule,
+            "column": column,
+            "value": np.nan,
+            "severity": str(severity),
+            "message": sentence,
+        }
     )
 
 

@@ -33,6 +33,7 @@ from quant.market.bars import (
     require_columns,
 )
 from quant.market.calendars import ALWAYS_OPEN, US_EQUITY_CALENDAR, closes_utc
+from quant.market.ingest import empty_bars
 from quant.market.sources import BarRequest
 
 DAILY_LAG: Final = dt.timedelta(minutes=15)
@@ -264,25 +265,8 @@ def _select(frame: pd.DataFrame, request: BarRequest) -> pd.DataFrame:
 
 def _joined(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
     if not frames:
-        return _EMPTY.loc[:, list(columns)].copy()
+        return empty_bars(columns)
     return pd.concat(frames, ignore_index=True).loc[:, list(columns)]
-
-
-# The shape of an answer without rows: the same columns and types as one with rows.
-_EMPTY: Final = pd.DataFrame(
-    {
-        "symbol": pd.Series([], dtype="str"),
-        "basis": pd.Series([], dtype="str"),
-        "session": pd.Series([], dtype=object),
-        "event_time": pd.Series([], dtype="datetime64[us, UTC]"),
-        "known_at": pd.Series([], dtype="datetime64[us, UTC]"),
-        "source": pd.Series([], dtype="str"),
-        "asset_class": pd.Series([], dtype="str"),
-        "currency": pd.Series([], dtype="str"),
-        **{name: pd.Series([], dtype=np.float64) for name in (*PRICE_COLUMNS, "volume")},
-        "interval_minutes": pd.Series([], dtype=np.int64),
-    }
-)
 
 
 def _describe(file: SampleFile, frame: pd.DataFrame, file_sha256: str) -> list[Dataset]:

@@ -15,7 +15,7 @@ import json
 import os
 import pkgutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ _FILTER_FROM_ROWS = 12
 _TALL_FROM_ROWS = 18
 
 _SECTIONS = (
-    ("equity", "Equity"),
+    ("equity", "Equity and drawdown"),
     ("positions", "Positions"),
     ("trades", "Trades"),
     ("refusals", "Refusals"),
@@ -108,7 +108,14 @@ def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
         "equity": _chart(charts, "equity", "No equity curve yet: it needs two sessions."),
         "positions": _chart(charts, "weights", "") + _table(report.positions),
         "trades": _table(report.trades),
-        "refusals": _chart(charts, "gates", "") + _table(report.refusals) + _table(report.signals),
+        "refusals": "".join(
+            [
+                _chart(charts, "gates", ""),
+                _table(report.refusals),
+                "<h3>Tonight's signals</h3>\n",
+                _table(report.signals),
+            ]
+        ),
         "models": _models(report, charts),
         "data": f"<p>{_e(report.quality_sentence)}</p>{_table(report.findings)}",
         "costs": _costs(report),
@@ -122,21 +129,24 @@ def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
     )
 
 
-def _figures(figures: Iterable[KeyFigure]) -> str:
+def _figures(figures: Sequence[KeyFigure]) -> str:
     cells = "".join(
         f'<div><dt>{_e(figure.label)}</dt><dd class="value">{_e(figure.value)}</dd>'
         f'<dd class="context">{_e(figure.note)}</dd></div>'
         for figure in figures
     )
-    return f'<dl class="figures">{cells}</dl>'
+    few = " few" if len(figures) < 5 else ""
+    return f'<dl class="figures{few}">{cells}</dl>'
 
 
 def _chart(charts: dict[str, Chart], name: str, missing: str) -> str:
     chart = charts.get(name)
     if chart is None:
         return f'<p class="empty">{_e(missing)}</p>\n' if missing else ""
+    # A chart named like its section needs no second heading.
+    heading = "" if (name, chart.title) in _SECTIONS else f"<h3>{_e(chart.title)}</h3>\n"
     return (
-        f'<figure aria-labelledby="{name}-words">\n<h3>{_e(chart.title)}</h3>\n'
+        f'<figure aria-labelledby="{name}-words">\n{heading}'
         f'<div class="chart" data-chart="{name}" style="height:{chart.height_px}px" '
         f'aria-hidden="true"></div>\n'
         f'<figcaption id="{name}-words">{_e(chart.words)}</figcaption>\n</figure>\n'
@@ -202,11 +212,12 @@ def _table(table: ReportTable) -> str:
     if table.total > shown:
         caption += f". The first {shown:,} of {table.total:,} are shown"
     tall = " tall" if shown >= _TALL_FROM_ROWS else ""
-    name, headings = table.name, "".join(map(_heading, table.columns))
+    name, said = table.name, _e(caption)
+    headings = "".join(map(_heading, table.columns))
     return (
         f"{_filter(table) if shown >= _FILTER_FROM_ROWS else ''}"
         f'<div class="scroll{tall}" tabindex="0" role="region" aria-labelledby="{name}-caption">\n'
-        f'<table id="table-{name}"><caption id="{name}-caption">{_e(caption)}</caption>\n'
+        f'<table id="table-{name}"><caption id="{name}-caption"><span>{said}</span></caption>\n'
         f"<thead><tr>{headings}</tr></thead>\n"
         f"<tbody>{''.join(_rows(table))}</tbody></table></div>\n"
     )
@@ -221,6 +232,8 @@ def _filter(table: ReportTable) -> str:
 
 
 def _heading(column: Column) -> str:
+    if column.kind is Kind.CODE:
+        return f'<th scope="col" class="plain">{_e(column.label)}</th>'
     side = ' class="num"' if column.kind.is_numeric else ""
     return f'<th scope="col"{side}><button type="button">{_e(column.label)}</button></th>'
 

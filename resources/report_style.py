@@ -18,7 +18,7 @@ html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   }
-main, header, footer { max-width: 1160px; margin: 0 auto; padding: 0 24px; }
+main, header, footer { max-width: 1240px; margin: 0 auto; padding: 0 24px; }
 header { padding-top: 40px; }
 .kicker { margin: 0; color: var(--soft); font-size: .875rem; letter-spacing: .04em; }
 h1 { margin: .1em 0 .4em; font-size: 2rem; line-height: 1.2; letter-spacing: -.015em; }
@@ -29,14 +29,15 @@ nav ul { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 22px 0 0; paddin
   list-style: none; border-block: 1px solid var(--line); font-size: .9375rem; }
 nav a { display: inline-block; padding: 4px 0; }
 a { color: var(--accent); text-underline-offset: 3px; text-decoration-thickness: 1px; }
-section { margin: 44px 0; scroll-margin-top: 16px; }
+section { margin: 52px 0; scroll-margin-top: 16px; }
 p { margin: .5rem 0; max-width: 72ch; }
 .note, figcaption, .empty { color: var(--soft); }
 .empty { padding: 14px 0; border-top: 1px solid var(--line); }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px;
-  margin: 26px 0 0; padding: 0; background: var(--line); border: 1px solid var(--line);
-  border-radius: 8px; overflow: hidden; }
-.figures div { padding: 13px 16px; background: var(--card); }
+.figures { display: grid; grid-template-columns: repeat(5, minmax(0, 1fr)); margin: 26px 0 0;
+  padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  overflow: hidden; }
+.figures div { padding: 13px 16px; box-shadow: 0 0 0 .5px var(--line); }
+.figures.few { grid-template-columns: repeat(4, minmax(0, 1fr)); }
 .figures dt { color: var(--soft); font-size: .875rem; }
 .figures dd { margin: 0; }
 .figures .value { font-size: 1.3rem; font-weight: 600; font-variant-numeric: tabular-nums; }
@@ -52,12 +53,14 @@ summary:focus-visible {
   outline: 2px solid var(--accent); outline-offset: 2px; }
 table { width: 100%; border-collapse: collapse; font-size: .9rem; font-variant-numeric:
 tabular-nums; } caption { padding: 10px 14px; text-align: left; color: var(--soft); }
+caption span { position: sticky; left: 14px; display: inline-block; max-width: calc(100vw - 60px); }
 th, td { padding: 7px 14px; text-align: left; vertical-align: top; border-top: 1px solid
 var(--line);
   unicode-bidi: isolate; }
 thead th { position: sticky; top: 0; z-index: 1; padding: 0; background: var(--card); font-weight:
 600;
   white-space: nowrap; box-shadow: inset 0 -1px var(--line); }
+thead th.plain { padding: 8px 14px; }
 thead button { width: 100%; padding: 8px 14px; border: 0; background: none; color: inherit; font:
 inherit;
   text-align: inherit; cursor: pointer; }
@@ -67,21 +70,22 @@ thead [aria-sort=descending] button::after { content: " ↓"; opacity: 1; }
 tbody th { font-weight: 600; }
 .num { text-align: right; white-space: nowrap; }
 .nowrap { white-space: nowrap; }
-td.words { min-width: 16ch; max-width: 46ch; overflow-wrap: anywhere; }
+td.words { min-width: 22ch; max-width: 46ch; overflow-wrap: anywhere; }
 tbody tr:hover > * { background: color-mix(in srgb, var(--accent) 7%, transparent); }
 .passed { color: var(--good); font-weight: 600; white-space: nowrap; }
 .refused { color: var(--bad); font-weight: 600; white-space: nowrap; }
 code { padding: .12em .35em; border-radius: 4px; background: var(--code);
   font: .86em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere;
   }
-td code { display: inline-block; max-width: 19ch; overflow: hidden; text-overflow: ellipsis;
-  white-space: nowrap; vertical-align: bottom; }
-.copy { padding: 2px 8px; border: 1px solid var(--line); border-radius: 5px; background:
-var(--card);
+td code { display: inline-block; max-width: 16ch; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; vertical-align: middle; }
+.copy { vertical-align: middle; padding: 2px 8px; border: 1px solid var(--line); border-radius: 5px;
+  background: var(--card);
   color: var(--ink); font: inherit; font-size: .8125rem; cursor: pointer; }
 .filter { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; margin: 0 0 8px;
   font-size: .9375rem; color: var(--soft); }
-.filter input { width: min(260px, 100%); padding: 6px 10px; border: 1px solid var(--line);
+.filter input { width: min(260px, 100%); padding: 6px 10px;
+  border: 1px solid var(--line);
 border-radius: 6px;
   background: var(--card); color: var(--ink); font: inherit; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); gap: 0 32px;
@@ -96,15 +100,14 @@ footer { padding-bottom: 48px; color: var(--soft); font-size: .875rem; }
 .skip { position: absolute; left: -999px; }
 .skip:focus { left: 16px; top: 12px; padding: 6px 12px; background: var(--card); z-index: 2; }
 @media (min-width: 900px) { .pair { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
-@media (max-width: 600px) { main, header, footer { padding-inline: 16px; } header { padding-top:
-24px; }
-  h1 { font-size: 1.6rem; } .lead { font-size: 1.08rem; } section { margin: 34px 0; }
-  .figures { grid-template-columns: 1fr 1fr; } .figures div { padding: 10px 12px; }
-  .figures .value { font-size: 1.1rem; } .figures > :last-child:nth-child(odd) { grid-column: 1 /
-  -1; } .next { padding: 14px 16px; } }
+@media (max-width: 900px) { .figures, .figures.few { grid-template-columns: repeat(2, 1fr); } }
+@media (max-width: 600px) { main, header, footer { padding-inline: 16px; }
+  header { padding-top: 24px; } h1 { font-size: 1.45rem; } .lead { font-size: 1.08rem; }
+  section { margin: 38px 0; } .figures div { padding: 10px 12px; }
+  .figures .value { font-size: 1.1rem; } th, td, caption { padding-inline: 10px; }
+  .next { padding: 14px 16px; } }
 @media print { nav, .filter, .copy, thead button::after { display: none; }
-  .scroll, .scroll.tall { max-height: none; overflow: visible; border: 0; } section { break-inside:
-  avoid-page; } }
+  .scroll, .scroll.tall { max-height: none; overflow: visible; border: 0; } }
 """
 
 # Charts are drawn from one JSON block; tables sort by the value behind each cell (data-v), so that
@@ -123,7 +126,8 @@ SCRIPT: Final = """
   };
   const axis = given => ({
     gridcolor: css("--line"), linecolor: css("--line"), zerolinecolor: css("--line"),
-    automargin: true, fixedrange: matchMedia("(pointer: coarse)").matches, ...given });
+    automargin: true, fixedrange: matchMedia("(pointer: coarse)").matches, ...given,
+    title: { standoff: 8, ...given.title, font: { size: 13, color: css("--soft") } } });
   const layout = given => {
     const out = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true,
       margin: { l: 8, r: 8, t: 8, b: 8 }, bargap: .3, colorway: [css("--accent")],

@@ -187,6 +187,7 @@ def key_figures(
     equity = curve["equity"].iloc[-1] if len(curve) else None
     exposure = curve["gross_exposure"].iloc[-1] if len(curve) else None
     sessions = plural(len(curve), "session")
+    rival = performance(curve["benchmark"]).total_return
     return (
         KeyFigure(
             label="Equity",
@@ -197,6 +198,11 @@ def key_figures(
             label="Return",
             value=written(measured.total_return, Kind.SIGNED_PERCENT),
             note=f"over {sessions}",
+        ),
+        KeyFigure(
+            label="Buy and hold",
+            value=written(rival, Kind.SIGNED_PERCENT),
+            note="equal weight of the universe",
         ),
         KeyFigure(
             label="Deepest drawdown",

@@ -136,14 +136,14 @@ def scores_table(scores: pd.DataFrame) -> ReportTable:
         scores.assign(ratio=ratio, against=words),
         [
             Column(name="model", label="Model", kind=Kind.TEXT),
-            Column(name="horizon_days", label="Horizon, days", kind=Kind.COUNT),
+            Column(name="horizon_days", label="Days", kind=Kind.COUNT),
             Column(name="count", label="Scored", kind=Kind.COUNT),
             Column(name="rmse", label="RMSE", kind=Kind.PERCENT),
             Column(name="naive_rmse", label="Naive RMSE", kind=Kind.PERCENT),
             Column(name="ratio", label="Ratio", kind=Kind.RATIO),
             Column(name="against", label="Against naive", kind=Kind.TEXT),
-            Column(name="coverage_90", label="Inside 90 % band", kind=Kind.PERCENT),
-            Column(name="directional_accuracy", label="Direction right", kind=Kind.PERCENT),
+            Column(name="coverage_90", label="In 90 % band", kind=Kind.PERCENT),
+            Column(name="directional_accuracy", label="Direction", kind=Kind.PERCENT),
         ],
         empty="No forecast has met its future yet; scores appear once a horizon has passed.",
     )

@@ -5,7 +5,8 @@ Belongs here: measures of one series, with their conventions stated. Trades and 
 
 Missing data, for every function: NaN observations are left out, never read as zero, and a return is
 taken only between two neighbouring known values. A measure that the history cannot support (too
-short, constant, an infinite value, a zero denominator) is `None`, without a warning.
+short, constant, a value that is infinite or beyond 1e100, a zero denominator) is `None`, without a
+warning.
 
 Conventions, for every function: returns are simple returns per session; a year has 252 sessions;
 standard deviations divide by n - 1; the risk-free rate is annual and compounds over the sessions of
@@ -24,6 +25,9 @@ SESSIONS_PER_YEAR = 252
 # Below this share of the largest observation a deviation is rounding noise: ten returns of 0.01
 # have a computed deviation of about 1e-18, and a ratio over that would be an invented number.
 _NOISE = 1e-12
+
+# No amount and no return is that large; squares and sums of what is smaller cannot overflow.
+_ABSURD = 1e100
 
 FloatArray = NDArray[np.float64]
 
@@ -216,10 +220,10 @@ def equal_weight_buy_and_hold(closes: pd.DataFrame, *, capital: float) -> pd.Ser
 
 
 def _known(series: pd.Series) -> FloatArray:
-    """The observations that count; none at all when one of them is infinite."""
+    """The observations that count; none at all when one of them cannot be a return or money."""
     values: FloatArray = series.to_numpy(dtype=float)
     known: FloatArray = values[~np.isnan(values)]
-    return known if np.isfinite(known).all() else known[:0]
+    return known if (np.abs(known) < _ABSURD).all() else known[:0]
 
 
 def _per_session(annual: float) -> float:

@@ -169,16 +169,17 @@ def _refused_by(expected: float) -> tuple[str, str]:
 def _signals(prices: pd.DataFrame) -> pd.DataFrame:
     last = prices.index[-1]
     returns = prices.pct_change(fill_method=None)
+    expected = returns.tail(60).mean()
     rows = [
         {
             "decision_id": _decision(symbol, last),
             "session": last.date(),
             "symbol": symbol,
-            "action": "buy" if returns[symbol].iloc[-1] > 0 else "hold",
-            "expected_return": float(returns[symbol].tail(20).mean()),
+            "action": "buy" if expected[symbol] > 0 else "hold",
+            "expected_return": float(expected[symbol]),
             "volatility": float(returns[symbol].tail(60).std()),
             "confidence": 0.4 + 0.02 * place,
-            "outcome": "refused" if place % 3 else "trade",
+            "outcome": "hold" if expected[symbol] <= 0 else ("trade", "refused")[place % 2],
         }
         for place, symbol in enumerate(prices.columns[:9])
     ]

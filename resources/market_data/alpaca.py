@@ -6,6 +6,7 @@ bypassed (`raw_data`), since they refuse a null close for the whole answer and a
 """
 
 import datetime as dt
+import warnings
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -58,6 +59,8 @@ class AlpacaSource:
         self._base_url = base_url
         self._feed = feed
         self._clock = clock or SystemClock()
+        # Here rather than at the first question, whose time limit the import would use up.
+        _load_sdk()
 
     def bars(self, request: BarRequest) -> pd.DataFrame:
         """Bars of every symbol that Alpaca has."""
@@ -186,3 +189,12 @@ class AlpacaSource:
         client._retry_codes = []
         client._session = GuardedSession(self._gate)
         return client
+
+
+def _load_sdk() -> None:
+    """Import alpaca-py, silencing the one complaint of its own imports that we cannot act on."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="websockets.legacy is deprecated", category=DeprecationWarning
+        )
+        import alpaca.data.historical  # noqa: F401

@@ -41,7 +41,8 @@ class CcxtSource:
         self._gate = VendorGate(source=self.name, rules=rules)
         self._base_url = base_url
         self._clock = clock or SystemClock()
-        self._exchange: Any = None
+        # Built here: the import of ccxt would use up the time limit of the first question.
+        self._exchange = self._new_exchange()
 
     def bars(self, request: BarRequest) -> pd.DataFrame:
         """Candles of every symbol (such as BTC/USDT) that the exchange trades."""
@@ -103,7 +104,7 @@ class CcxtSource:
             page = self._call(
                 exchange, "fetch_ohlcv", symbol, frame, since=since, limit=CANDLES_PER_REQUEST
             )
-            if not page and not _holds_a_list(exchange.last_json_response):
+            if not page and not _holds_a_list(exchange.session.last_json):
                 raise self._gate.unbelievable(f"no list of candles for {symbol}")
             stamps = [row[0] for row in page]
             if not all(isinstance(stamp, int) for stamp in stamps):
@@ -125,12 +126,11 @@ class CcxtSource:
 
     def _with_markets(self) -> Any:
         """The exchange with its list of markets, which is read once."""
-        if self._exchange is None:
-            exchange = self._new_exchange()
-            self._call(exchange, "load_markets")
-            if not exchange.markets:
+        if not self._exchange.markets:
+            self._exchange.session.start_call()
+            self._call(self._exchange, "load_markets")
+            if not self._exchange.markets:
                 raise self._gate.unbelievable("an empty list of markets")
-            self._exchange = exchange
         return self._exchange
 
     def _new_exchange(self) -> Any:

@@ -262,7 +262,7 @@ class FailoverSource:
         except SourceAnswerError as error:
             return SkipReason.UNBELIEVABLE, _words(error)
         except Exception as error:
-            # A fault in one adapter must not cost the night: it is recorded and shown like the rest.
+            # A fault in one adapter must not cost the night; it is recorded and shown.
             return SkipReason.CRASHED, f"{type(error).__name__}: {error}"
 
     def _in_time(

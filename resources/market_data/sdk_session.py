@@ -28,6 +28,8 @@ class GuardedSession(requests.Session):
         super().__init__()
         self.gate = gate
         self.redirect_to = redirect_to
+        # The latest good answer as it came, for adapters that check what the SDK made of it.
+        self.last_json: Any = None
         # An SDK that follows a vendor's page tokens would follow a circle of them for ever.
         self.requests_left = REQUESTS_PER_CALL_MAX
 
@@ -52,7 +54,7 @@ class GuardedSession(requests.Session):
             last[:] = [response]
             return answer
 
-        self.gate.ask(send)
+        self.last_json, _ = self.gate.ask(send)
         return last[0]
 
     def _send_once(

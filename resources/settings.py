@@ -41,6 +41,7 @@ WORKERS_MAX: Final = 256
 
 _BOOK = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+_PASSWORD_IN_QUERY = re.compile(r"(?i)(?<=[?&])((?:password|secret|token|key)=)[^&\s]+")
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@\s:]*):([^/\s]*)@")
 
 
@@ -52,7 +53,7 @@ def project_root() -> Path:
 
 def mask_url(url: str) -> str:
     """The address with its password replaced."""
-    return _PASSWORD_IN_URL.sub(r"\1:***@", url)
+    return _PASSWORD_IN_QUERY.sub(r"\1***", _PASSWORD_IN_URL.sub(r"\1:***@", url))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ GRACE_SECONDS: Final = 8.0
 def main(command: Sequence[str]) -> int:
     """Run `command` until it ends or the leash is let go; the exit code is the command's."""
     # The owner starts this process as the leader of a new group, so a Ctrl-C in the terminal goes
-    # to the owner alone, who then lets go. A handler, because SIG_IGN would be inherited by the child.
+    # to the owner alone, who then lets go. A handler, since the child would inherit SIG_IGN.
     signal.signal(signal.SIGTERM, lambda *_: None)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     while child.poll() is None:

@@ -7,7 +7,7 @@ from types import FrameType
 from typing import Final
 
 from apps.cli import exit_codes
-from apps.cli.commands import COMMANDS
+from apps.cli.commands import COMMANDS, Entry
 from apps.cli.console import Console
 from apps.cli.guard import Output, TerminatedError, explain, report
 from apps.cli.lazy import LazyGroup
@@ -20,15 +20,22 @@ Portfolio Maximizer: a nightly machine that turns market data into audited paper
 Every decision can be explained (why), replayed, and is checked by gates before it may trade."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `pmx` with `arguments`, or with those of the process."""
+def main(arguments: Sequence[str] | None = None, *, entries: Sequence[Entry] = COMMANDS) -> int:
+    """Run `pmx` with `arguments`, or with those of the process; give back the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] in (["--version"], ["-V"]):
         return _print_version()
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(given, entries)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(given: list[str], entries: Sequence[Entry]) -> int:
     group = LazyGroup(
         path="pmx",
-        entries=COMMANDS,
+        entries=entries,
         intro=INTRO,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

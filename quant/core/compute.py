@@ -118,17 +118,20 @@ def _stream(
     from joblib import Parallel, delayed, parallel_config
 
     is_loky = backend == "loky"
+    # Threads of this process share its limit, so it is set around all of them.
+    caller_limit = nullcontext() if is_loky else single_threaded()
     # Only loky can set the thread variables of a process before its libraries load.
     options: dict[str, Any] = {"inner_max_num_threads": 1} if is_loky else {}
     hard_limit_s = _hard_limit_s(time_limit_s) if is_loky else None
     task = delayed(_attempt if is_loky else _attempt_pinned)
-    with parallel_config(backend, n_jobs=workers, **options):
+    last_argument = time_limit_s if is_loky else os.getpid()
+    with caller_limit, parallel_config(backend, n_jobs=workers, **options):
         # One task at a time: the backend's limit then holds for a task, not for a batch of them.
         batch_size: int | str = 1 if time_limit_s is not None else "auto"
         parallel = Parallel(
             n_jobs=workers, return_as="generator", timeout=hard_limit_s, batch_size=batch_size
         )
-        yield from parallel(task(function, item, time_limit_s) for item in items)
+        yield from parallel(task(function, item, last_argument) for item in items)
 
 
 def _alone(
@@ -170,10 +173,16 @@ def _attempt(
 
 
 def _attempt_pinned(
-    function: Callable[[Item], Value], item: Item, time_limit_s: float | None
+    function: Callable[[Item], Value], item: Item, caller_pid: int
 ) -> Result[Value]:
-    with single_threaded():
-        return _attempt(function, item, time_limit_s)
+    """Run one task on a worker whose environment is not ours to set."""
+    if os.getpid() != caller_pid:
+        # For good rather than for the task: the limit is the process's, and of two tasks in two
+        # threads the first to end would lift it for the other.
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(limits=1)
+    return _attempt(function, item, None)
 
 
 @contextmanager

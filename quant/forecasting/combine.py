@@ -108,7 +108,7 @@ class _Answers:
     def of_symbols(self, symbols: Sequence[str]) -> pd.DataFrame:
         """The rows of `symbols`, in that order, by horizon."""
         places = np.concatenate([self.places[symbol] for symbol in symbols])
-        return self.rows.take(places)
+        return pd.DataFrame(self.rows.iloc[places])
 
 
 def _usable_rows(forecasts: pd.DataFrame, session: dt.date) -> pd.DataFrame:

@@ -101,7 +101,7 @@ class Forecast:
         return (self.q05, self.q25, self.q50, self.q75, self.q95)
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
+    def from_row(cls, row: Mapping[Any, Any]) -> Self:
         """Read a row of `FORECAST_COLUMNS` back."""
         values = {column: row[column] for column in FORECAST_COLUMNS}
         values["session"] = pd.Timestamp(row["session"]).date()
@@ -143,7 +143,7 @@ class ForecastBatch:
 
     def values(self) -> list[Forecast]:
         """The rows as checked values."""
-        return [Forecast.from_row(row._asdict()) for row in self.forecasts.itertuples()]
+        return [Forecast.from_row(row) for row in self.forecasts.to_dict("records")]
 
     def failures_frame(self) -> pd.DataFrame:
         """Rows of `FAILURE_COLUMNS`."""

@@ -208,7 +208,7 @@ def _outcome(rate: float, policy: GatesPolicy) -> AuditOutcome:
 
 
 def _compared(excess: float) -> str:
-    return f"{_percent(abs(excess))} {'larger' if excess >= 0 else 'smaller'} than that of"
+    return f"{_percent(abs(excess))} {'larger' if excess >= 0 else 'smaller'} than"
 
 
 def _percent(fraction: float) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from quant.core.identity import chain_hash
 from resources.desk import Desk
 from resources.reads import bar_versions
@@ -17,7 +19,8 @@ from resources.reads import bar_versions
 if TYPE_CHECKING:
     import pandas as pd
 
-    from quant.market.panel import BarPanel
+    from quant.forecasting.returns import ReturnPanel
+    from quant.market.panel import BarPanel, DayArray
     from resources.warehouse import Warehouse
 
 
@@ -39,13 +42,30 @@ class History:
         days = sessions(universe.calendar, universe.history_start, self.sessions[-1])
         return BarPanel.from_long(self.bars, sessions=days, symbols=universe.symbols)
 
+    @cached_property
+    def returns(self) -> "ReturnPanel":
+        """Daily log returns of the panel."""
+        from quant.forecasting.returns import ReturnPanel
+
+        return ReturnPanel.from_bars(self.panel)
+
     def input_hashes(self, session: dt.date) -> Mapping[str, str]:
         """By symbol, the one hash of all rows that `session` may see."""
-        import pandas as pd
-
-        seen = self.bars[self.bars["session"] <= pd.Timestamp(session)]
+        end = np.datetime64(session, "D")
         return {
-            str(symbol): chain_hash(rows) for symbol, rows in seen.groupby("symbol")["row_hash"]
+            symbol: chain_hash(rows[: int(np.searchsorted(days, end, side="right"))])
+            for symbol, (days, rows) in self._row_hashes.items()
+            if days[0] <= end
+        }
+
+    @cached_property
+    def _row_hashes(self) -> dict[str, tuple["DayArray", list[str]]]:
+        return {
+            str(symbol): (
+                rows["session"].to_numpy().astype("datetime64[D]"),
+                rows["row_hash"].tolist(),
+            )
+            for symbol, rows in self.bars.groupby("symbol", sort=True)
         }
 
 

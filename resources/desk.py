@@ -101,15 +101,18 @@ class Desk:
     def companion(self) -> "Companion":
         """The helper process that bears the slow imports."""
         from resources.companion import Companion
+        from resources.quality import WARM_MODULES
 
-        return Companion(warm=("great_expectations",)).start()
+        return Companion(warm=WARM_MODULES).start()
 
     @cached_property
     def quality(self) -> "Quality":
         """The expectation suites."""
+        from quant.market.quality_rules import QualityPolicy
         from resources.quality import Quality
 
-        return Quality(companion=self.companion)
+        policy = self.policy("quality", QualityPolicy)
+        return Quality(policy=policy, companion=self.companion)
 
     @cached_property
     def sources(self) -> "FailoverSource":

@@ -24,7 +24,9 @@ def bar_versions(
 ) -> "pd.DataFrame":
     """Every version of the bars of a range that was known by a moment, oldest knowledge first."""
     return warehouse.read(
-        f"SELECT * FROM {table} WHERE basis = ? AND session BETWEEN ? AND ? AND known_at <= ? "
+        f"SELECT symbol, basis, session, event_time, known_at, source, asset_class, currency, "
+        "open, high, low, close, volume, row_hash "
+        f"FROM {table} WHERE basis = ? AND session BETWEEN ? AND ? AND known_at <= ? "
         "AND symbol IN (SELECT unnest(?::VARCHAR[])) ORDER BY symbol, session, known_at",
         [str(basis), start, end, known_by, list(symbols)],
     )

@@ -16,9 +16,9 @@ from resources.reads import bar_versions
 
 if TYPE_CHECKING:
     import pandas as pd
-    from resources.quality import SuiteReport
 
     from quant.market.vintages import Vintage
+    from resources.quality import SuiteReport
     from resources.warehouse import Provenance
 
 CLEAN_KEY = ("symbol", "basis", "session")
@@ -34,6 +34,8 @@ class Series:
     basis: Basis
     symbols: tuple[str, ...]
     calendar: str
+    # A universe expects every symbol every session; a file of history does not.
+    is_expected_daily: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,7 +103,8 @@ def _measured(desk: Desk, series: Series, vintage: "Vintage") -> "pd.DataFrame":
     import pandas as pd
 
     from quant.market.calendars import sessions as calendar_sessions
-    from quant.market.quality import measure, missing_bars
+    from quant.market.quality import measure
+    from quant.market.quality_missing import missing_bars
     from quant.market.quality_rules import QualityPolicy
 
     judged = np.array(vintage.sessions, dtype="datetime64[D]")
@@ -112,13 +115,15 @@ def _measured(desk: Desk, series: Series, vintage: "Vintage") -> "pd.DataFrame":
         vintage.bars, sessions=days, actions=_actions(desk, series, vintage), policy=policy
     )
     measured["row_hash"] = vintage.bars["row_hash"].to_numpy()
+    in_question = measured[measured["session"].isin(pd.to_datetime(judged))]
+    present = in_question.groupby("session")["symbol"].nunique()
     missing = [
         missing_bars(
             measured, expected=series.symbols, basis=series.basis, sessions=days, session=day
         )
         for day in judged
+        if series.is_expected_daily and present.get(pd.Timestamp(day), 0) < len(series.symbols)
     ]
-    in_question = measured[measured["session"].isin(pd.to_datetime(judged))]
     return pd.concat([in_question, *(rows for rows in missing if len(rows))], ignore_index=True)
 
 

@@ -79,9 +79,8 @@ def _one_session(
     desk: Desk, lake: "Warehouse", model: "Forecaster", history: History, session: dt.date
 ) -> "tuple[ForecastBatch, pd.DataFrame]":
     from quant.forecasting.policy import ForecastPolicy
-    from quant.forecasting.returns import ReturnPanel
 
-    returns = ReturnPanel.from_bars(history.panel).until(session)
+    returns = history.returns.until(session)
     batch = model.forecast(
         _states(desk, lake, model, returns, session),
         returns,

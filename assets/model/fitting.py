@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.history import histories
+from assets.history import History, histories
 from assets.support import Night
 from resources.desk import Desk
 
@@ -46,7 +46,7 @@ def fit_missing(night: Night, model: "Forecaster") -> "tuple[pd.DataFrame, Writt
             hashes = history.input_hashes(session)
             if _is_fitted(desk.warehouse, night.table, session, hashes, provenance.code_version):
                 continue
-            frame = _fit(history.panel, model, session, _start(desk, night.table, session))
+            frame = _fit(history, model, session, _start(desk, night.table, session))
             frame["input_hash"] = [hashes.get(symbol, "") for symbol in frame["symbol"]]
             written = desk.warehouse.publish(
                 night.table, frame, provenance, scope={"fit_as_of": [session]}
@@ -55,11 +55,12 @@ def fit_missing(night: Night, model: "Forecaster") -> "tuple[pd.DataFrame, Writt
     return pd.concat(fresh, ignore_index=True), written
 
 
-def _fit(panel, model: "Forecaster", session: dt.date, start: "dict[str, Params]"):  # type: ignore[no-untyped-def]
+def _fit(
+    history: History, model: "Forecaster", session: dt.date, start: "dict[str, Params]"
+) -> "pd.DataFrame":
     from quant.forecasting.port import states_to_frame
-    from quant.forecasting.returns import ReturnPanel
 
-    returns = ReturnPanel.from_bars(panel).until(session)
+    returns = history.returns.until(session)
     return states_to_frame(model.fit(returns, session=session, start=start or None))
 
 

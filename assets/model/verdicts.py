@@ -2,7 +2,8 @@
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -10,9 +11,6 @@ from assets.history import History, histories
 from assets.model.zoo import build_model
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
-
-if TYPE_CHECKING:
-    from resources.warehouse import Warehouse
 
 JUDGED = ("sarimax", "garch", "persistence")
 
@@ -36,7 +34,7 @@ def verdicts(
 
     night = Night(context, desk)
     provenance = night.provenance
-    due = [day for day in night.sessions if is_due(desk, desk.warehouse, day)]
+    due = due_sessions(desk, night.sessions)
     rows = [row for history in histories(desk, due) for row in judge(history)] if due else []
     written = desk.warehouse.publish(
         night.table,
@@ -60,8 +58,22 @@ def verdicts(
 COLUMNS = ["model", "session", "passed", "reason", "figures", "input_hash"]
 
 
-def is_due(desk: Desk, lake: "Warehouse", session: dt.date) -> bool:
-    """Whether `session` begins a new verdict period; a function of the calendar alone."""
+def due_sessions(desk: Desk, sessions: Sequence[dt.date]) -> list[dt.date]:
+    """The sessions that need a verdict: the first of each period, and of a book that starts later.
+
+    Periods are counted on the calendar, so that a backfill and single nights judge the same days.
+    """
+    judged = {day for (day,) in desk.warehouse.rows("SELECT DISTINCT session FROM model.verdicts")}
+    due: list[dt.date] = []
+    for session in sorted(sessions):
+        begins = period_start(desk, session)
+        if session in judged or not any(begins <= day <= session for day in (*judged, *due)):
+            due.append(session)
+    return due
+
+
+def period_start(desk: Desk, session: dt.date) -> dt.date:
+    """The first session of the verdict period of `session`."""
     from quant.forecasting.cadence import fit_session_for
     from quant.forecasting.policy import ForecastPolicy
     from quant.governance.audits import GatesPolicy
@@ -70,15 +82,7 @@ def is_due(desk: Desk, lake: "Warehouse", session: dt.date) -> bool:
     universe, gates = desk.universe, desk.policy("gates", GatesPolicy)
     days = calendar_sessions(universe.calendar, universe.history_start, session)
     anchor = desk.policy("forecasts", ForecastPolicy).refit_anchor
-    begins = fit_session_for(session, days, gates.verdict_every_sessions, anchor=anchor)
-    if begins == session:
-        return True
-    # A book that starts in mid-period is judged at once: without a verdict nothing may trade.
-    rows = lake.rows(
-        "SELECT count(*) FROM model.verdicts WHERE session BETWEEN ? AND ?",
-        [begins, session - dt.timedelta(days=1)],
-    )
-    return not rows[0][0]
+    return fit_session_for(session, days, gates.verdict_every_sessions, anchor=anchor)
 
 
 def judge(history: History) -> list[dict[str, Any]]:
@@ -86,14 +90,12 @@ def judge(history: History) -> list[dict[str, Any]]:
     from quant.core.identity import chain_hash
     from quant.forecasting.holdout import hold_out
     from quant.forecasting.policy import ForecastPolicy
-    from quant.forecasting.returns import ReturnPanel
     from quant.governance.audits import GatesPolicy, judge_model
 
     desk, rows = history.desk, []
     policy, gates = desk.policy("forecasts", ForecastPolicy), desk.policy("gates", GatesPolicy)
-    returns = ReturnPanel.from_bars(history.panel)
     for session in history.sessions:
-        seen = returns.until(session)
+        seen = history.returns.until(session)
         inputs = chain_hash(history.input_hashes(session).values())
         for name in JUDGED:
             verdict = judge_model(hold_out(build_model(desk, name), seen, policy=policy), gates)

@@ -1,7 +1,15 @@
 """Orders, fills, books and the paper engine, as values."""
 
 from quant.execution.actions import ActionKind, CorporateAction, split_ratio
-from quant.execution.book import Book, BookPolicy, Position, Posting, book_from, postings_of
+from quant.execution.book import (
+    Book,
+    BookPolicy,
+    Position,
+    Posting,
+    book_from,
+    opening_of,
+    postings_of,
+)
 from quant.execution.codec import from_payload, to_payload
 from quant.execution.events import (
     EVERY_BOOK,
@@ -87,6 +95,7 @@ __all__ = [
     "from_payload",
     "is_reducing",
     "match",
+    "opening_of",
     "postings_of",
     "split_ratio",
     "to_payload",

@@ -132,6 +132,17 @@ class Book:
         return content_hash(self)
 
 
+def opening_of(name: str, policy: BookPolicy, *, kind: BookKind = BookKind.PAPER) -> BookOpened:
+    """The event that opens a book as the policy says."""
+    return BookOpened(
+        book=name,
+        book_kind=kind,
+        currency=policy.currency,
+        initial_cash=policy.initial_cash,
+        price_basis=policy.price_basis,
+    )
+
+
 def open_book(event: BookOpened) -> Book:
     """The book at its first moment."""
     capital = to_cents(event.initial_cash)

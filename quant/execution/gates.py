@@ -34,8 +34,12 @@ class Desk:
     costs_of: CostsOf
     # Orders whose fate is unknown: each blocks its symbol and counts at its worst case.
     unknown: tuple[Order, ...] = ()
-    # Exact price factors of the splits that happened between decision and session.
+    # Exact price factors of the splits between decision and session, by decision.
     splits: Mapping[str, Fraction] = field(default_factory=dict)
+
+    def split_of(self, intent: Intent) -> Fraction:
+        """The factor by which splits changed the price since `intent` was decided."""
+        return self.splits.get(intent.decision_id, Fraction(1))
 
 
 @dataclass(slots=True)
@@ -89,7 +93,7 @@ def _judge(intent: Intent, desk: Desk, running: _Running) -> Order | Refusal:
 
 
 def _order(intent: Intent, desk: Desk, traded: Decimal) -> Order:
-    ratio = desk.splits.get(intent.symbol, Fraction(1))
+    ratio = desk.split_of(intent)
     return Order(
         **trace_of(intent),
         client_order_id=intent.client_order_id,
@@ -119,13 +123,13 @@ def _held(symbol: str, desk: Desk, running: _Running) -> Decimal:
 
 
 def _tradable_quantity(intent: Intent, desk: Desk) -> Decimal:
-    ratio = desk.splits.get(intent.symbol, Fraction(1))
+    ratio = desk.split_of(intent)
     wanted = apply_ratio(intent.quantity, 1 / ratio)
     return to_step(wanted, step=desk.policy.quantity_step)
 
 
 def _reference(intent: Intent, desk: Desk) -> Decimal:
-    return apply_ratio(intent.reference_price, desk.splits.get(intent.symbol, Fraction(1)))
+    return apply_ratio(intent.reference_price, desk.split_of(intent))
 
 
 def _worst_cash(order: Order, desk: Desk) -> Decimal:

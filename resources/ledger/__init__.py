@@ -1,1 +1,6 @@
 """The ledger: an append-only journal that is the authority, and SQL tables derived from it."""
+
+from resources.ledger.journal import Head, TornTail
+from resources.ledger.ledger import Ledger, OrderStatus, Recorded
+
+__all__ = ["Head", "Ledger", "OrderStatus", "Recorded", "TornTail"]

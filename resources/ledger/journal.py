@@ -27,6 +27,7 @@ from quant.core.clock import Clock
 from quant.core.errors import LedgerDamagedError, StorageUnavailableError
 
 GENESIS: Final = "0" * 64
+JOURNAL_NAME: Final = "journal.jsonl"
 _HASH_START = len('{"hash":"')
 _BODY_START = _HASH_START + 64 + len('",')
 _HEAD_WIDTH = 128
@@ -256,7 +257,7 @@ class Journal:
         pwrite: PositionedWrite = os.pwrite,
     ) -> None:
         self.directory = directory
-        self.path = directory / "journal.jsonl"
+        self.path = directory / JOURNAL_NAME
         self.damage = ""
         self.torn: TornTail | None = None
         self._clock = clock
@@ -274,14 +275,13 @@ class Journal:
         directory: Path,
         *,
         clock: Clock,
+        lock: "WriterLock",
         visit: Callable[[Record], None],
         known: Head | None = None,
-        wait_seconds: float = 0.0,
         probe: Probe = no_probe,
         pwrite: PositionedWrite = os.pwrite,
     ) -> Self:
-        """Take the writer's lock, verify the whole chain, and cut a tail that a crash tore."""
-        lock = WriterLock.take(directory, wait_seconds=wait_seconds)
+        """Verify the whole chain, and cut a tail that a crash tore; the lock goes with it."""
         journal = cls(directory, clock=clock, lock=lock, probe=probe, pwrite=pwrite)
         try:
             journal._load(visit, known or Head())

@@ -6,10 +6,12 @@ nothing. Does not belong here: queries (`ledger`).
 """
 
 import dataclasses
+import datetime as dt
 import json
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from resources.ledger.journal import GENESIS, Head, Record
 
 Row = dict[str, Any]
 _BATCH = 2_000
+_NOT_A_COLUMN = frozenset({"positions", "prices"})
 
 
 def connect(url: str) -> sa.Engine:
@@ -54,6 +57,17 @@ def connect(url: str) -> sa.Engine:
         # The driver would otherwise begin transactions behind our back, and late.
         sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
+
+
+# SQLite's own numbers for busy, locked, read-only, I/O error, full and cannot open: the place is
+# the trouble and not the file's content.
+_PLACE_ERRORS = frozenset({5, 6, 8, 10, 13, 14})
+
+
+def unavailable(error: BaseException) -> bool:
+    """Whether a database error speaks of its surroundings rather than of a damaged file."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return (code & 0xFF) in _PLACE_ERRORS
 
 
 def file_url(path: Path) -> str:
@@ -74,6 +88,7 @@ class Projection:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self._waiting: list[Record] = []
 
     def create(self) -> None:
         """Make the tables that are not there."""
@@ -84,6 +99,7 @@ class Projection:
                     {"name": "seq", "value": "0"},
                     {"name": "hash", "value": GENESIS},
                     {"name": "origin", "value": ""},
+                    {"name": "schema", "value": tables.SCHEMA_VERSION},
                 ]
                 connection.execute(sa.insert(tables.meta), rows)
 
@@ -102,22 +118,33 @@ class Projection:
         with self.engine.connect() as connection:
             return _meta(connection)["origin"]
 
-    def is_whole(self) -> bool:
-        """Whether there are as many events as the head says."""
+    def is_current(self) -> bool:
+        """Whether the tables are of this version and hold as many events as their head says."""
         with self.engine.connect() as connection:
+            if _meta(connection).get("schema") != tables.SCHEMA_VERSION:
+                return False
             count = connection.execute(sa.select(sa.func.count()).select_from(tables.events))
             return count.scalar_one() == _head(connection).seq
 
-    def apply(self, records: Iterable[Record]) -> None:
-        """Add the records after the head; a record already there is passed over."""
-        batch: list[Record] = []
-        for record in records:
-            batch.append(record)
-            if len(batch) >= _BATCH:
-                self._apply(batch)
-                batch = []
-        if batch:
-            self._apply(batch)
+    def add(self, record: Record) -> None:
+        """Take a record; it is written with the next flush, and by itself when many wait."""
+        self._waiting.append(record)
+        if len(self._waiting) >= _BATCH:
+            self.flush()
+
+    def hold(self, record: Record) -> None:
+        """Take a record that the journal has acknowledged; that the tables lag is no failure."""
+        self._waiting.append(record)
+        if len(self._waiting) >= _BATCH:
+            # Whoever next asks the tables a question hears of it; the record is safe either way.
+            with suppress(StorageUnavailableError):
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what waits; a record that is already there is passed over."""
+        if self._waiting:
+            self._apply(self._waiting)
+            self._waiting = []
 
     def _apply(self, batch: list[Record]) -> None:
         try:
@@ -259,7 +286,11 @@ class _Batch:
 
 def _columns(value: Any) -> Row:
     names = (item.name for item in dataclasses.fields(value))
-    return {name: getattr(value, name) for name in names}
+    return {name: _scalar(getattr(value, name)) for name in names}
+
+
+def _scalar(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
 
 
 def _event_row(record: Record, event: Event) -> Row:
@@ -273,16 +304,15 @@ def _event_row(record: Record, event: Event) -> Row:
         "client_order_id": getattr(carried, "client_order_id", ""),
         "entity_id": _entity_id(event),
         "snapshot_id": getattr(carried, "snapshot_id", ""),
-        "recorded_at": _moment(record.recorded_at),
+        "recorded_at": dt.datetime.fromisoformat(record.recorded_at),
         "hash": record.hash,
-        "payload": json.dumps(record.payload, sort_keys=True, ensure_ascii=False),
+        "payload": payload_text(record),
     }
 
 
-def _moment(text: str) -> Any:
-    import datetime as dt
-
-    return dt.datetime.fromisoformat(text)
+def payload_text(record: Record) -> str:
+    """The payload as the events table keeps it."""
+    return json.dumps(record.payload, sort_keys=True, ensure_ascii=False)
 
 
 def _carried(event: Event) -> Traced | Event:
@@ -373,6 +403,3 @@ def store_book(connection: sa.Connection, book: Book) -> None:
         connection.execute(sa.insert(tables.positions), held)
     if marked:
         connection.execute(sa.insert(tables.prices), marked)
-
-
-_NOT_A_COLUMN = frozenset({"positions", "prices"})

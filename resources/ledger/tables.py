@@ -30,7 +30,7 @@ class ExactDecimal(TypeDecorator[Decimal]):
             return value
         return format(value, "f")
 
-    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> Decimal | None:
+    def process_result_value(self, value: Any | None, _dialect: sa.Dialect) -> Decimal | None:
         """Out of the database."""
         return None if value is None else Decimal(value)
 
@@ -53,12 +53,15 @@ class UtcTime(TypeDecorator[dt.datetime]):
             return value
         return value.astimezone(dt.UTC).isoformat()
 
-    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> dt.datetime | None:
+    def process_result_value(self, value: Any | None, _dialect: sa.Dialect) -> dt.datetime | None:
         """Out of the database."""
         return dt.datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 metadata = sa.MetaData()
+
+# Tables of another version are thrown away and derived again.
+SCHEMA_VERSION = "1"
 
 
 def _table(name: str, *columns: Any) -> sa.Table:

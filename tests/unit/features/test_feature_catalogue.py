@@ -145,21 +145,28 @@ def test_the_hashes_are_the_same_in_another_process() -> None:
 
 
 HELPED = """
-import numpy as np
 SCALE = {scale}
+SHIFT = {shift}
 def helper(close):
     return close {sign} 1
+class Helper:
+    @property
+    def shift(self):
+        return SHIFT
 def planted(bars):
-    return [[helper(close) for close in bars.field("close")] * SCALE]
+    return [[helper(close) + Helper().shift for close in bars.field("close")] * SCALE]
 """
 
 
-@pytest.mark.parametrize(("sign", "scale"), [("-", 1), ("+", 2)])
-def test_the_code_hash_follows_helpers_and_constants(tmp_path: Path, sign: str, scale: int) -> None:
-    """Editing what a feature function calls is editing the feature."""
-    plain = _hash_of(tmp_path / "a", HELPED.format(sign="+", scale=1))
-    again = _hash_of(tmp_path / "b", HELPED.format(sign="+", scale=1))
-    edited = _hash_of(tmp_path / "c", HELPED.format(sign=sign, scale=scale))
+@pytest.mark.parametrize("edit", [{"sign": "-"}, {"scale": 2}, {"shift": 3}])
+def test_the_code_hash_follows_helpers_and_constants(
+    tmp_path: Path, edit: dict[str, object]
+) -> None:
+    """Editing what a feature function calls, however deep, is editing the feature."""
+    values = {"sign": "+", "scale": 1, "shift": 0}
+    plain = _hash_of(tmp_path / "a", HELPED.format(**values))
+    again = _hash_of(tmp_path / "b", HELPED.format(**values))
+    edited = _hash_of(tmp_path / "c", HELPED.format(**values | edit))
     assert plain == again
     assert plain != edited
 
@@ -184,6 +191,10 @@ def _hash_of(folder: Path, text: str) -> str:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules["planted_module"] = module  # where inspect looks up a class's file
     spec.loader.exec_module(module)
     family = Family(function=module.planted, features=(_feature("planted_price", Unit.PRICE),))
-    return feature_code_hash(Catalogue(families=(family,)))
+    try:
+        return feature_code_hash(Catalogue(families=(family,)))
+    finally:
+        del sys.modules["planted_module"]

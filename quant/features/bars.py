@@ -8,13 +8,13 @@ more. With gaps closed up, "five bars ago" is five bars of that symbol, a recurs
 after a gap as if the market had been shut, and no NaN can poison what follows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.market.panel import FloatArray
+from quant.market.panel import BarPanel, FloatArray
 
 BoolArray = NDArray[np.bool_]
 
@@ -42,6 +42,13 @@ class Bars:
         self.lengths = present.sum(axis=1)
         self.is_complete = bool(present.all())
         self._fields = {name: self._pack(array) for name, array in fields.items()}
+
+    @classmethod
+    def of(cls, panel: BarPanel, symbols: slice, inputs: Collection[str]) -> "Bars":
+        """The bars of some symbols; one counts when all of `inputs` are there."""
+        fields = {name: getattr(panel, name)[symbols] for name in sorted(inputs)}
+        present = [np.isfinite(field) for field in fields.values()]
+        return cls(fields, np.logical_and.reduce(present))
 
     def _pack(self, array: FloatArray) -> FloatArray:
         if self.is_complete:

@@ -6,7 +6,8 @@ Belongs here: the list and its identity. Does not belong here: formulas, or runn
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 
@@ -27,6 +28,7 @@ from quant.features import (
     volume,
 )
 from quant.features.bars import Bars
+from quant.features.closures import ScheduledCalendar, us_equity_closures
 from quant.features.feature import Family, Feature
 
 # Raised by hand when features change meaning in a way no single feature's version tells.
@@ -41,7 +43,7 @@ class Catalogue:
 
     def __post_init__(self) -> None:
         names = self.names()
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise ValueError(f"feature names must be unique, {', '.join(twice)} came twice")
 
@@ -60,10 +62,10 @@ class Catalogue:
 
     def require(self, names: Sequence[str]) -> tuple[str, ...]:
         """`names` as asked for, once all of them are known and none is repeated."""
-        known = self.names()
+        known = set(self.names())
         for name in names:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=3)
+                near = difflib.get_close_matches(name, sorted(known), n=3)
                 remedy = f"did you mean {', '.join(near)}?" if near else "see the catalogue"
                 raise UsageError(f"there is no feature {name!r}", remedy=remedy)
         if len(set(names)) < len(names):
@@ -87,6 +89,10 @@ CATALOGUE = Catalogue(
 )
 
 
+# What every feature goes through besides its own function.
+_AROUND = (Bars, calendar.SessionList, ScheduledCalendar, us_equity_closures)
+
+
 def feature_set_version(catalogue: Catalogue = CATALOGUE) -> str:
     """Changes whenever a feature is added, removed, renamed or declared anew."""
     content = [[feature.name, feature.version] for feature in catalogue.features()]
@@ -97,11 +103,12 @@ def feature_set_version(catalogue: Catalogue = CATALOGUE) -> str:
 def feature_code_hash(catalogue: Catalogue = CATALOGUE) -> str:
     """Hash of what produces the values: declarations, parameters, source text, TA-Lib's version.
 
-    The text is that of each family's function and of every function of this product it reaches, so
-    editing a shared helper changes the hash too. The same in every process and on every machine.
+    The text is that of each family's function, of all code of this product it reaches, and of the
+    packing and the planned closures around it: editing a shared helper changes the hash too. The
+    same in every process and on every machine.
     """
-    packing = inspect.getsource(Bars)
-    content = [[_identity(family) for family in catalogue.families], packing]
+    around = set[str]().union(*(_sources(thing) for thing in _AROUND))
+    content = [[_identity(family) for family in catalogue.families], sorted(around)]
     return content_hash([content, talib.__version__])
 
 
@@ -110,33 +117,48 @@ def _identity(family: Family) -> list[object]:
     return [declared, dict(family.parameters), sorted(_sources(family.function))]
 
 
-def _sources(function: Callable[..., object]) -> set[str]:
-    """Source texts of `function` and of all it calls, and the plain constants it reads."""
-    found: dict[object, str] = {}
-    waiting: list[object] = [function]
+def _sources(root: object) -> set[str]:
+    """Source texts of `root` and of all it names, with the plain constants they read."""
+    texts: set[str] = set()
+    seen: set[object] = set()
+    waiting = [root]
     while waiting:
         thing = waiting.pop()
-        if isinstance(thing, FunctionType) and thing not in found:
-            found[thing] = inspect.getsource(thing)
-            for name in _global_names(thing.__code__):
-                value = thing.__globals__.get(name)
-                if isinstance(value, (int, float, str, tuple)):
-                    found[name] = f"{name} = {value!r}"
-                elif _is_ours(value, function):
-                    waiting.append(value)
-        elif isinstance(thing, type):
-            found[thing] = inspect.getsource(thing)
-    return set(found.values())
+        if thing in seen:
+            continue
+        seen.add(thing)
+        texts.add(inspect.getsource(thing))  # type: ignore[arg-type]  # a function or a class
+        for name, value in _globals_of(thing):
+            if isinstance(value, (int, float, str, tuple)):
+                texts.add(f"{name} = {value!r}")
+            elif isinstance(value, (FunctionType, type)) and _package(value) == _package(root):
+                waiting.append(value)
+    return texts
 
 
-def _global_names(code: CodeType) -> Iterator[str]:
+def _globals_of(thing: object) -> Iterator[tuple[str, object]]:
+    """Names that a function, or any method of a class, looks up in its module."""
+    for function in [thing] if isinstance(thing, FunctionType) else _methods(thing):
+        for name in _names(function.__code__):
+            if name in function.__globals__:
+                yield name, function.__globals__[name]
+
+
+def _methods(owner: object) -> Iterator[FunctionType]:
+    for member in vars(owner).values():
+        # Properties, cached properties and class methods hold the function one level down.
+        held = [member, *(getattr(member, name, None) for name in ("fget", "func", "__func__"))]
+        for function in held:
+            if isinstance(function, FunctionType) and function.__module__ == owner.__module__:
+                yield function
+
+
+def _names(code: CodeType) -> Iterator[str]:
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _global_names(constant)
+            yield from _names(constant)
 
 
-def _is_ours(value: object, function: Callable[..., object]) -> bool:
-    package = function.__module__.split(".", maxsplit=1)[0]
-    owner = getattr(value, "__module__", None) or ""
-    return isinstance(value, (FunctionType, type)) and owner.split(".")[0] == package
+def _package(thing: object) -> str:
+    return (getattr(thing, "__module__", None) or "").split(".", maxsplit=1)[0]

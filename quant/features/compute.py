@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from quant.core.errors import UsageError
-from quant.features.bars import Bars, BoolArray
+from quant.features.bars import Bars
 from quant.features.calendar import SessionList
 from quant.features.catalogue import CATALOGUE, Catalogue
 from quant.features.closures import US_EQUITIES, ScheduledCalendar
@@ -147,13 +147,7 @@ def _fill_block(panel: BarPanel, block: slice, jobs: Sequence[_Job], values: Flo
         for job in jobs:
             bars = packed.get(job.family.inputs)
             if bars is None:
-                bars = packed[job.family.inputs] = _pack(panel, block, job.family.inputs)
+                bars = packed[job.family.inputs] = Bars.of(panel, block, job.family.inputs)
             results = job.family.function(bars, **job.family.parameters)
             for output, index in job.wanted:
                 bars.scatter(results[output], values[index, block])
-
-
-def _pack(panel: BarPanel, block: slice, inputs: frozenset[str]) -> Bars:
-    fields = {name: getattr(panel, name)[block] for name in sorted(inputs)}
-    present: BoolArray = np.logical_and.reduce([np.isfinite(field) for field in fields.values()])
-    return Bars(fields, present)

@@ -5,6 +5,15 @@ Does not belong here: which indicators there are (`trend`, `momentum`, `volume`,
 
 TA-Lib marks "not yet" with NaN in float results but with 0 in integer ones, where 0 also means "no
 pattern"; here every result is NaN until the function's own look-back has passed.
+
+Some TA-Lib functions keep running sums, so a wild print leaves rounding behind in later values. One
+a million times too high changed values 1,400 bars later by at most 5 parts in 10^8 (measured with
+TA-Lib 0.8.2); a decimal slip of 100 by 2 in 10^11. Keeping worse prints out is the quality rules'
+business.
+
+Left out: the three functions on the phase of the dominant cycle (HT_DCPHASE, HT_SINE,
+HT_TRENDMODE), of which each costs as much as eighty others, and FRACTAL, whose plotted place is not
+the bar on which it is known.
 """
 
 from collections.abc import Mapping, Sequence

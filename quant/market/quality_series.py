@@ -52,7 +52,8 @@ class SeriesLayout:
         """The sum over the `window` rows before this one; NaN counts as nothing."""
         # Not a difference of cumulative sums: that would let one series change the last digits of
         # the next one, and a replay with another universe would differ.
-        rolling = pd.Series(np.nan_to_num(values)).rolling(_Trailing(self.start, window))
+        windows = _Trailing(self.start, window)
+        rolling = pd.Series(np.nan_to_num(values)).rolling(windows, min_periods=0)
         return np.asarray(np.nan_to_num(np.asarray(rolling.sum(), dtype=float)))
 
     def trailing_median(self, values: FloatArray, *, window: int, least: int) -> FloatArray:

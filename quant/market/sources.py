@@ -110,6 +110,17 @@ def _require_symbols(symbols: tuple[str, ...]) -> None:
 VENDOR_COLUMNS: Final = ("symbol", "stamp", *PRICE_COLUMNS, "volume")
 
 
+class BadBarError(SourceAnswerError):
+    """One symbol's bars cannot be believed; the source's other symbols may be sound."""
+
+    def __init__(self, message: str, *, symbol: str) -> None:
+        super().__init__(
+            message,
+            remedy="ask another source for this symbol, and report the value to the vendor",
+        )
+        self.symbol = symbol
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketDay:
     """When a session ends: a zone and a local hour of the session's own date (24 is midnight).
@@ -221,7 +232,7 @@ def refuse_unbelievable(
     """The rows with float64 fields, without those that lack a close, and how many those were.
 
     None means "no value" and is a gap. Anything else that is not a finite number, the text NaN
-    included, is a vendor's fault and no price: it raises `SourceAnswerError`, as does a negative
+    included, is a vendor's fault and no price: it raises `BadBarError`, as does a negative
     price (except for futures, which did settle below zero in April 2020) or volume.
     """
     numbers = rows.copy()
@@ -242,10 +253,10 @@ def _numbers(
     bad = np.flatnonzero(~absent & ~believable)
     if bad.size:
         row = rows.iloc[int(bad[0])]
-        raise SourceAnswerError(
+        raise BadBarError(
             f"{source} answered {field} {str(row[field])[:40]!r} for {row['symbol']} on "
             f"{row['stamp']} ({bad.size} such values)",
-            remedy="ask another source for this symbol, and report the value to the vendor",
+            symbol=str(row["symbol"]),
         )
     return pd.Series(numbers, index=rows.index)
 
@@ -274,9 +285,9 @@ def _one_row_per_bar(bars: pd.DataFrame, *, source: str) -> pd.DataFrame:
     twice = bars.duplicated(["symbol", "event_time"])
     if twice.any():
         row = bars.loc[twice].iloc[0]
-        raise SourceAnswerError(
+        raise BadBarError(
             f"{source} answered two different bars for {row['symbol']} on {row['session']}",
-            remedy="ask another source for this symbol",
+            symbol=str(row["symbol"]),
         )
     return bars
 

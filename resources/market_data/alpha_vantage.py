@@ -22,7 +22,7 @@ from quant.market.sources import (
     normalise_bars,
 )
 from resources.market_data.http import JsonClient, SourceRules, SymbolRefusedError, VendorGate
-from resources.market_data.vendor_series import each_symbol, split_ratio, vendor_rows
+from resources.market_data.vendor_series import each_symbol, joined, split_ratio, vendor_rows
 
 BASE_URL: Final = "https://www.alphavantage.co"
 # The free plan: 5 requests a minute (and 25 a day, which the vendor counts).
@@ -74,12 +74,12 @@ class AlphaVantageSource:
                 remedy="ask another source",
             )
         frames = each_symbol(request.symbols, lambda symbol: self._bars_of(symbol, request))
-        return pd.concat(frames, ignore_index=True) if frames else no_bars(request)
+        return joined(frames, nothing=no_bars(request))
 
     def actions(self, symbols: tuple[str, ...], start: dt.date, end: dt.date) -> pd.DataFrame:
         """Splits and dividends, two requests a symbol."""
         frames = each_symbol(symbols, lambda symbol: self._actions_of(symbol, start, end))
-        return pd.concat(frames, ignore_index=True) if frames else no_actions()
+        return joined(frames, nothing=no_actions())
 
     def _bars_of(self, symbol: str, request: BarRequest) -> pd.DataFrame:
         age_days = (self._clock.now().date() - request.start).days

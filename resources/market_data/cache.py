@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,7 @@ from quant.core.identity import content_hash
 from quant.market.bars import Basis
 from quant.market.sources import MARKET_DAYS, BarRequest, BarSource, columns_of, no_bars
 from resources.market_data.http import SymbolRefusedError
+from resources.market_data.vendor_series import joined
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +71,12 @@ class CachedSource:
             if bars is not None:
                 kept[symbol] = bars
         missing = tuple(symbol for symbol in request.symbols if symbol not in kept)
-        parts = [*kept.values(), self._fresh(request, closed, missing)]
+        parts = list(kept.values())
+        if missing:
+            parts.append(self._fresh(request, closed, missing, others_are_kept=bool(kept)))
         if kept and request.end > closed.end:
             parts.append(self._since(request, closed, tuple(kept)))
-        parts = [part for part in parts if not part.empty]
-        if not parts:
-            return no_bars(request)
-        both = pd.concat(parts, ignore_index=True)
+        both = joined(parts, nothing=no_bars(request))
         return both.sort_values(["symbol", "event_time"], ignore_index=True)
 
     def _closed_part(self, request: BarRequest) -> BarRequest | None:
@@ -90,16 +89,27 @@ class CachedSource:
         return replace(request, end=last) if last >= request.start else None
 
     def _fresh(
-        self, request: BarRequest, closed: BarRequest, symbols: Sequence[str]
+        self,
+        request: BarRequest,
+        closed: BarRequest,
+        symbols: tuple[str, ...],
+        *,
+        others_are_kept: bool,
     ) -> pd.DataFrame:
         """The whole range from the source; what is closed of it is kept."""
-        if not symbols:
-            return no_bars(request)
-        bars = self._inner.bars(replace(request, symbols=tuple(symbols)))
+        try:
+            bars = self._inner.bars(replace(request, symbols=symbols))
+        except SymbolRefusedError:
+            if others_are_kept:
+                return no_bars(request)
+            raise
         for symbol in symbols:
             own = bars.loc[(bars["symbol"] == symbol) & (bars["session"] <= closed.end)]
             if not own.empty:
-                self._write(closed, symbol, own.reset_index(drop=True))
+                own = own.reset_index(drop=True)
+                # The count of missing bars is that of the whole answer, not of this symbol.
+                own.attrs.clear()
+                self._write(closed, symbol, own)
         return bars
 
     def _since(

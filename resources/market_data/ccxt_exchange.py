@@ -15,7 +15,7 @@ from quant.core.errors import SourceRefusedError, SourceUnavailableError, UsageE
 from quant.market.bars import AssetClass
 from quant.market.sources import BarRequest, no_actions, no_bars, normalise_bars
 from resources.market_data.http import SourceRules, SymbolRefusedError, VendorGate
-from resources.market_data.vendor_series import each_symbol, vendor_rows
+from resources.market_data.vendor_series import each_symbol, joined, vendor_rows
 
 # Binance allows 6,000 weight a minute and a candle request costs 2; this is a tenth of that.
 RULES: Final = SourceRules(requests_per_minute=300)
@@ -56,7 +56,7 @@ class CcxtSource:
         frames = each_symbol(
             request.symbols, lambda symbol: self._bars_of(exchange, symbol, frame, request)
         )
-        return pd.concat(frames, ignore_index=True) if frames else no_bars(request)
+        return joined(frames, nothing=no_bars(request))
 
     def actions(
         self,

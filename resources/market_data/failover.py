@@ -13,10 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from quant.core.errors import (
@@ -26,63 +24,35 @@ from quant.core.errors import (
     SourceUnavailableError,
     UsageError,
 )
-from quant.market.bars import ACTION_COLUMNS, PRICE_COLUMNS, AssetClass, require_columns
-from quant.market.sources import BarRequest, BarSource, columns_of, no_actions, no_bars
-
-
-class SkipReason(StrEnum):
-    """Why a source was passed over for some symbols."""
-
-    UNAVAILABLE = "unavailable"
-    REFUSED = "refused"
-    UNBELIEVABLE = "unbelievable"
-    TIMED_OUT = "timed_out"
-    STILL_HANGING = "still_hanging"
-    OUT_OF_TIME = "out_of_time"
-    LACKS = "lacks"
-    NO_KEY = "no_key"
-    CRASHED = "crashed"
-
-
-# After one of these the source is not asked again within the same request.
-BENCHING: Final = frozenset(
-    {
-        SkipReason.UNAVAILABLE,
-        SkipReason.TIMED_OUT,
-        SkipReason.STILL_HANGING,
-        SkipReason.OUT_OF_TIME,
-        SkipReason.CRASHED,
-    }
+from quant.market.sources import (
+    BadBarError,
+    BarRequest,
+    BarSource,
+    no_actions,
+    no_bars,
 )
+from resources.market_data.promises import believed_actions, believed_bars
+from resources.market_data.skips import (
+    BENCHING,
+    FailoverResult,
+    SkipReason,
+    SourceLimit,
+    SourceSkip,
+    all_failed,
+)
+from resources.market_data.vendor_series import joined
+
+# So many symbols of one source may prove bad, one by one, before the rest is not trusted either.
+BAD_SYMBOLS_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSkip:
-    """One source passed over once."""
+class _Failure:
+    """Why a source gave nothing; `culprit` is the one symbol to blame, where there is one."""
 
-    source: str
-    symbols: tuple[str, ...]
     reason: SkipReason
     message: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceLimit:
-    """What the failover itself bounds for one source."""
-
-    timeout_s: float | None = None
-    symbols_per_call: int = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FailoverResult:
-    """Bars (or actions), who served each symbol, and every source that was passed over."""
-
-    bars: pd.DataFrame
-    skips: tuple[SourceSkip, ...]
-    served: Mapping[str, str]
-    unserved: tuple[str, ...]
+    culprit: str = ""
 
 
 # A question to one source about some symbols, and the judgement of its answer.
@@ -186,84 +156,86 @@ class FailoverSource:
             if not state.remaining:
                 return
             waiting, state.remaining = state.remaining, []
-            size = self._limit(source).symbols_per_call
+            size, bad_symbols = self._limit(source).symbols_per_call, 0
             while waiting:
                 batch, waiting = tuple(waiting[:size]), waiting[size:]
-                got, reason = self._ask_for(
-                    state, ask, source, batch, sources_left=len(sources) - place
-                )
-                served = batch if empty_is_answer and reason is None else got
-                state.served |= dict.fromkeys(served, source.name)
-                state.remaining += [symbol for symbol in batch if symbol not in served]
-                if reason in BENCHING:
-                    state.remaining += waiting
-                    break
+                limit_s = self._share_s(state, source, sources_left=len(sources) - place)
+                outcome, seconds = self._timed(source, ask, batch, limit_s)
+                if isinstance(outcome, _Failure):
+                    bad_symbols += 1
+                    passed_on, again = self._pass_on(state, source, batch, outcome, seconds)
+                    state.remaining += passed_on
+                    waiting = [*again, *waiting]
+                    if outcome.reason in BENCHING or bad_symbols > BAD_SYMBOLS_MAX:
+                        state.remaining += waiting
+                        break
+                else:
+                    _take(state, source, batch, outcome, seconds, empty_is_answer=empty_is_answer)
 
-    def _ask_for(
+    def _share_s(self, state: _Round, source: BarSource, *, sources_left: int) -> float:
+        """The time that one question to `source` may take."""
+        share_s = (self._deadline_s - state.lost_s) / sources_left
+        return min(share_s, self._limit(source).timeout_s or share_s)
+
+    def _timed(
+        self, source: BarSource, ask: Ask, batch: tuple[str, ...], limit_s: float
+    ) -> tuple[pd.DataFrame | _Failure, float]:
+        started = self._monotonic()
+        outcome = self._answer(source, lambda: ask(source, batch), limit_s)
+        return outcome, self._monotonic() - started
+
+    def _pass_on(
         self,
         state: _Round,
-        ask: Ask,
         source: BarSource,
         batch: tuple[str, ...],
-        *,
-        sources_left: int,
-    ) -> tuple[tuple[str, ...], SkipReason | None]:
-        """The symbols that `source` served, or why it did not answer."""
-        started = self._monotonic()
-        share_s = (self._deadline_s - state.lost_s) / sources_left
-        limit_s = min(share_s, self._limit(source).timeout_s or share_s)
-        outcome = self._answer(source, lambda: ask(source, batch), limit_s)
-        seconds = self._monotonic() - started
-        if isinstance(outcome, pd.DataFrame):
-            if not outcome.empty:
-                state.frames.append(outcome)
-            present = set(outcome["symbol"])
-            lacking = tuple(symbol for symbol in batch if symbol not in present)
-            got = tuple(symbol for symbol in batch if symbol in present)
-            if lacking and "session" in outcome.columns:
-                words = f"{source.name} has no bars of {', '.join(lacking)} in this range"
-                state.skips.append(
-                    SourceSkip(
-                        source=source.name,
-                        symbols=lacking,
-                        reason=SkipReason.LACKS,
-                        message=words,
-                        seconds=seconds,
-                    )
-                )
-            return got, None
-        reason, message = outcome
+        failure: _Failure,
+        seconds: float,
+    ) -> tuple[list[str], list[str]]:
+        """Records the skip; which symbols go to the next source, and which to this one again."""
         state.lost_s += seconds
-        skip = SourceSkip(
-            source=source.name, symbols=batch, reason=reason, message=message, seconds=seconds
+        has_culprit = failure.culprit in batch
+        blamed = (failure.culprit,) if has_culprit else batch
+        state.skips.append(
+            SourceSkip(
+                source=source.name,
+                symbols=blamed,
+                reason=failure.reason,
+                message=failure.message,
+                seconds=seconds,
+            )
         )
-        state.skips.append(skip)
-        return (), reason
+        return list(blamed), [symbol for symbol in batch if symbol not in blamed]
 
     def _answer(
         self, source: BarSource, call: Callable[[], pd.DataFrame], limit_s: float
-    ) -> pd.DataFrame | tuple[SkipReason, str]:
+    ) -> pd.DataFrame | _Failure:
         """What `call` returns within its time, or the reason why that is nothing."""
         if limit_s <= 0:
-            return SkipReason.OUT_OF_TIME, f"the {self._deadline_s:g} s for failover are over"
+            words = f"the {self._deadline_s:g} s for failover are over"
+            return _Failure(reason=SkipReason.OUT_OF_TIME, message=words)
         old = self._left_behind.get(source.name)
         if old is not None and old.is_alive():
-            return SkipReason.STILL_HANGING, f"{source.name} still hangs in an earlier request"
+            words = f"{source.name} still hangs in an earlier request"
+            return _Failure(reason=SkipReason.STILL_HANGING, message=words)
         try:
             return self._in_time(source, call, limit_s)
         except UsageError:
             raise
         except TimeoutError:
-            return SkipReason.TIMED_OUT, f"{source.name} gave no answer within {limit_s:.2f} s"
+            words = f"{source.name} gave no answer within {limit_s:.2f} s"
+            return _Failure(reason=SkipReason.TIMED_OUT, message=words)
         except SourceUnavailableError as error:
-            return SkipReason.UNAVAILABLE, _words(error)
+            return _Failure(reason=SkipReason.UNAVAILABLE, message=_words(error))
         except SourceRefusedError as error:
-            return SkipReason.REFUSED, _words(error)
+            return _Failure(reason=SkipReason.REFUSED, message=_words(error))
         except SourceAnswerError as error:
-            return SkipReason.UNBELIEVABLE, _words(error)
+            culprit = error.symbol if isinstance(error, BadBarError) else ""
+            return _Failure(reason=SkipReason.UNBELIEVABLE, message=_words(error), culprit=culprit)
         except Exception as error:
             # A fault in one adapter must not cost the night; it is recorded and shown.
-            return SkipReason.CRASHED, f"{type(error).__name__}: {error}"
+            words = f"{type(error).__name__}: {error}"
+            return _Failure(reason=SkipReason.CRASHED, message=words)
 
     def _in_time(
         self, source: BarSource, call: Callable[[], pd.DataFrame], limit_s: float
@@ -295,67 +267,43 @@ class FailoverSource:
         failures = [skip for skip in state.skips if skip.reason is not SkipReason.LACKS]
         if not state.served and (failures or not self._sources):
             raise all_failed(state.skips)
-        frames = state.frames
+        bars = joined(state.frames, nothing=nothing)
         return FailoverResult(
-            bars=pd.concat(frames, ignore_index=True) if frames else nothing,
+            bars=bars,
             skips=tuple(state.skips),
             served=state.served,
             unserved=tuple(state.remaining),
+            missing_bars=int(bars.attrs.get("missing_bars", 0)),
         )
 
 
-def believed_bars(frame: pd.DataFrame, *, request: BarRequest, source: str) -> pd.DataFrame:
-    """The frame, if it keeps the port's promises; whichever source it came from."""
-    frame = require_columns(frame, columns_of(request), what=f"the answer of {source}")
-    if frame.empty:
-        return frame
-    _refuse(~frame["symbol"].isin(request.symbols), frame, source, "a symbol nobody asked for")
-    _refuse(frame["basis"] != request.basis.value, frame, source, "prices of another basis")
-    days = pd.Series(frame["session"])
-    outside = (days < request.start) | (days > request.end)
-    _refuse(outside, frame, source, "a session outside the range")
-    _refuse(frame.duplicated(["symbol", "event_time"]), frame, source, "a bar twice")
-    _refuse(frame["close"].isna(), frame, source, "a bar without a close")
-    for column in PRICE_COLUMNS:
-        values = frame[column].to_numpy(dtype=np.float64)
-        wrong = np.isinf(values)
-        if request.asset_class is not AssetClass.FUTURE:
-            wrong |= values < 0
-        _refuse(pd.Series(wrong, index=frame.index), frame, source, f"an impossible {column}")
-    return frame
-
-
-def believed_actions(frame: pd.DataFrame, symbols: tuple[str, ...], *, source: str) -> pd.DataFrame:
-    """The frame, if it has the port's columns and only what was asked."""
-    frame = require_columns(frame, ACTION_COLUMNS, what=f"the answer of {source}")
-    if not frame["symbol"].isin(symbols).all():
-        raise SourceAnswerError(f"{source} answered actions of a symbol nobody asked for")
-    return frame
-
-
-def _refuse(wrong: pd.Series, frame: pd.DataFrame, source: str, what: str) -> None:
-    if wrong.any():
-        row = frame.loc[wrong].iloc[0]
-        raise SourceAnswerError(
-            f"{source} answered {what}: {row['symbol']} on {row['session']} "
-            f"({int(wrong.sum())} rows)",
-            remedy="ask another source for this symbol",
+def _take(
+    state: _Round,
+    source: BarSource,
+    batch: tuple[str, ...],
+    frame: pd.DataFrame,
+    seconds: float,
+    *,
+    empty_is_answer: bool,
+) -> None:
+    """Enter an answer; symbols that it lacks go to the next source, with that recorded."""
+    if not frame.empty:
+        state.frames.append(frame)
+    present = set(frame["symbol"])
+    served = [symbol for symbol in batch if empty_is_answer or symbol in present]
+    lacking = tuple(symbol for symbol in batch if symbol not in served)
+    state.served |= dict.fromkeys(served, source.name)
+    state.remaining += lacking
+    if lacking:
+        state.skips.append(
+            SourceSkip(
+                source=source.name,
+                symbols=lacking,
+                reason=SkipReason.LACKS,
+                message=f"{source.name} has no bars of {', '.join(lacking)} in this range",
+                seconds=seconds,
+            )
         )
-
-
-def all_failed(skips: Sequence[SourceSkip]) -> SourceUnavailableError:
-    """The error that lists every source with its reason."""
-    if not skips:
-        return SourceUnavailableError(
-            "no source of market data is set up",
-            remedy="name at least one source in the priority list, such as sample",
-        )
-    reasons = "; ".join(f"{skip.source} ({skip.reason}): {skip.message}" for skip in skips)
-    return SourceUnavailableError(
-        f"no source answered: {reasons}",
-        remedy="check the network and the keys named above, add a source to the priority list, "
-        "or run from the bundled sample, which needs neither",
-    )
 
 
 def _words(error: PmxError) -> str:

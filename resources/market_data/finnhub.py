@@ -24,6 +24,7 @@ from resources.market_data.http import JsonClient, SourceRules, VendorGate
 from resources.market_data.vendor_series import (
     Splits,
     each_symbol,
+    joined,
     split_ratio,
     undo_splits,
     vendor_rows,
@@ -69,12 +70,12 @@ class FinnhubSource:
                 remedy="ask for basis raw",
             )
         frames = each_symbol(request.symbols, lambda symbol: self._bars_of(symbol, request))
-        return pd.concat(frames, ignore_index=True) if frames else no_bars(request)
+        return joined(frames, nothing=no_bars(request))
 
     def actions(self, symbols: tuple[str, ...], start: dt.date, end: dt.date) -> pd.DataFrame:
         """Splits and dividends, two requests a symbol."""
         frames = each_symbol(symbols, lambda symbol: self._actions_of(symbol, start, end))
-        return pd.concat(frames, ignore_index=True) if frames else no_actions()
+        return joined(frames, nothing=no_actions())
 
     def _has_no_splits(self, request: BarRequest) -> bool:
         return request.asset_class in CANDLES

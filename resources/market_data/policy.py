@@ -16,8 +16,9 @@ from quant.core.errors import PolicyError
 from quant.core.policy import Policy
 from quant.market.sources import BarSource
 from resources.market_data.cache import CachedSource
-from resources.market_data.failover import FailoverSource, SkipReason, SourceLimit, SourceSkip
+from resources.market_data.failover import FailoverSource
 from resources.market_data.http import SourceRules
+from resources.market_data.skips import SkipReason, SourceLimit, SourceSkip
 
 
 class VendorPolicy(SourceRules):

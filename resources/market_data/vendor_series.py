@@ -80,7 +80,15 @@ def each_symbol(symbols: Sequence[str], ask: Callable[[str], pd.DataFrame]) -> l
             refusals.append(refusal)
     if refusals and not frames:
         raise refusals[0]
-    return [frame for frame in frames if not frame.empty]
+    return frames
+
+
+def joined(frames: Sequence[pd.DataFrame], *, nothing: pd.DataFrame) -> pd.DataFrame:
+    """One frame; the counts of missing bars add up (pandas itself keeps only equal ones)."""
+    filled = [frame for frame in frames if not frame.empty]
+    both = pd.concat(filled, ignore_index=True) if filled else nothing
+    both.attrs["missing_bars"] = sum(int(f.attrs.get("missing_bars", 0)) for f in frames)
+    return both
 
 
 def _times(value: Any, factor: float) -> Any:

@@ -31,6 +31,7 @@ from resources.market_data.http import JsonClient, SourceRules, SymbolRefusedErr
 from resources.market_data.vendor_series import (
     Splits,
     each_symbol,
+    joined,
     shares_after,
     split_ratio,
     undo_splits,
@@ -71,12 +72,12 @@ class YahooSource:
                 f"{self.name} adjusts only daily bars for dividends", remedy="ask for basis raw"
             )
         frames = each_symbol(request.symbols, lambda symbol: self._bars_of(symbol, request))
-        return pd.concat(frames, ignore_index=True) if frames else no_bars(request)
+        return joined(frames, nothing=no_bars(request))
 
     def actions(self, symbols: tuple[str, ...], start: dt.date, end: dt.date) -> pd.DataFrame:
         """Splits and dividends; the amounts as they were paid, before any later split."""
         frames = each_symbol(symbols, lambda symbol: self._actions_of(symbol, start, end))
-        return pd.concat(frames, ignore_index=True) if frames else no_actions()
+        return joined(frames, nothing=no_actions())
 
     def _bars_of(self, symbol: str, request: BarRequest) -> pd.DataFrame:
         chart = self._chart(symbol, request.start, INTERVALS[request.interval_minutes])

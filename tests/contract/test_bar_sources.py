@@ -167,11 +167,11 @@ def test_a_lasting_failure_is_unavailable(case: VendorCase, vendor: Vendor, stat
 
 def test_retry_after_is_obeyed(case: VendorCase, vendor: Vendor) -> None:
     """A wait that fits is kept; one that does not fit is not begun."""
-    vendor.faults, vendor.retry_after = ["429"], "1"
+    vendor.faults, vendor.retry_after = ["429"], "0.4"
     source = case.build(vendor.url, QUICK)
     started = time.monotonic()
     assert len(source.bars(case.request())) == 5
-    assert time.monotonic() - started >= 1.0
+    assert time.monotonic() - started >= 0.4
     vendor.faults, vendor.retry_after = ["429"], "3600"
     asked, started = len(vendor.asks), time.monotonic()
     with pytest.raises(SourceUnavailableError):
@@ -228,7 +228,7 @@ def test_a_hanging_vendor_is_left_at_its_time_limit(case: VendorCase, vendor: Ve
     assert time.monotonic() - started < SHORT.timeout_s + 0.6
 
 
-@pytest.mark.parametrize("fault", ["429", "403", "html", "truncated", "hang", "gone"])
+@pytest.mark.parametrize("fault", ["429", "403", "html", "truncated", "gone"])
 def test_no_key_is_ever_shown(
     case: VendorCase, vendor: Vendor, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:

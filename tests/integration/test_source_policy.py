@@ -1,0 +1,98 @@
+"""The policy decides who is asked; keys come from the environment when a source is built."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from quant.core.clock import SteppedClock
+from quant.core.errors import PolicyError
+from resources.market_data.policy import SourcesPolicy, VendorPolicy, build_failover, build_sources
+from resources.market_data.skips import SkipReason
+from tests.integration.test_source_failover import FakeSource
+from tests.loopback import serving
+from tests.vendor_answers import KEY, NOW, RAW, SECRET, VENDORS
+
+ALL_VENDORS = ("yfinance", "alpha_vantage", "finnhub", "alpaca", "ccxt")
+ENVIRONMENT = {
+    "PMX_ALPHA_VANTAGE_KEY": KEY.get_secret_value(),
+    "PMX_FINNHUB_KEY": KEY.get_secret_value(),
+    "PMX_ALPACA_KEY_ID": KEY.get_secret_value(),
+    "PMX_ALPACA_SECRET_KEY": SECRET.get_secret_value(),
+}
+
+
+def test_the_default_asks_the_sample_alone(tmp_path: Path) -> None:
+    """A first start needs no key and no network."""
+    built = build_sources(
+        SourcesPolicy(), environment={}, cache_dir=tmp_path, local={"sample": FakeSource("sample")}
+    )
+    assert [source.name for source in built.sources] == ["sample"]
+
+
+def test_a_vendor_without_its_key_is_left_out_with_the_variable_named(tmp_path: Path) -> None:
+    policy = SourcesPolicy(priority=ALL_VENDORS)
+    built = build_sources(policy, environment={"PMX_FINNHUB_KEY": "  "}, cache_dir=tmp_path)
+    assert [source.name for source in built.sources] == ["yfinance", "ccxt"]
+    told = {skip.source: skip.message for skip in built.absent}
+    assert set(told) == {"alpha_vantage", "finnhub", "alpaca"}
+    assert "PMX_FINNHUB_KEY" in told["finnhub"]
+    assert "PMX_ALPACA_KEY_ID" in told["alpaca"]
+
+
+def test_with_all_keys_all_vendors_stand_in_the_order_of_the_policy(tmp_path: Path) -> None:
+    policy = SourcesPolicy(priority=tuple(reversed(ALL_VENDORS)))
+    built = build_sources(policy, environment=ENVIRONMENT, cache_dir=tmp_path)
+    assert [source.name for source in built.sources] == list(reversed(ALL_VENDORS))
+    assert KEY.get_secret_value() not in repr(built)
+
+
+def test_a_missing_key_stands_in_the_record_of_every_request(tmp_path: Path) -> None:
+    """From the policy to bars: the vendor without a key is skipped, the next one serves."""
+    yahoo = VENDORS["yfinance"]
+    with serving(yahoo.respond(RAW)) as vendor:
+        policy = SourcesPolicy(
+            priority=("finnhub", "yfinance"), yfinance=VendorPolicy(base_url=vendor.url)
+        )
+        failover = build_failover(
+            policy, environment={}, cache_dir=tmp_path, clock=SteppedClock(NOW)
+        )
+        result = failover.fetch(yahoo.request())
+        failover.fetch(yahoo.request())
+        assert len(vendor.asks) == 1
+    assert set(result.bars["source"]) == {"yfinance"}
+    assert [(skip.source, skip.reason) for skip in result.skips] == [("finnhub", SkipReason.NO_KEY)]
+
+
+def test_an_unknown_source_in_the_list_is_a_policy_error(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="yahooo") as caught:
+        build_sources(SourcesPolicy(priority=("yahooo",)), environment={}, cache_dir=tmp_path)
+    assert "yfinance" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"priority": ("sample", "sample")},
+        {"deadline_s": 0},
+        {"yfinance": {"requests_per_minute": 0}},
+        {"alpaca": {"feed": "everything"}},
+        {"finnhub": {"key": "a key in a file"}},
+    ],
+)
+def test_a_policy_that_cannot_work_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        SourcesPolicy.model_validate(values)
+
+
+def test_importing_the_sources_imports_no_sdk() -> None:
+    """ccxt, alpaca and yfinance cost seconds; a run that does not use them must not pay."""
+    code = (
+        "import sys; import resources.market_data.policy, resources.market_data.alpaca, "
+        "resources.market_data.ccxt_exchange, resources.market_data.yfinance; "
+        "print([n for n in ('ccxt', 'alpaca', 'yfinance', 'requests') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -40,9 +40,12 @@ from resources.dagster_home import (
 )
 from resources.settings import Settings, mask_url, project_root
 
+DAGSTER: Final = "Dagster"
+
 _LOCATION_QUERY: Final = (
     "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus"
-    " locationOrLoadError { __typename ... on PythonError { message } } } } } }"
+    " locationOrLoadError { __typename"
+    " ... on PythonError { message errorChain { error { message } } } } } } } }"
 )
 _DAEMON_QUERY: Final = (
     "{ instance { daemonHealth { allDaemonStatuses"
@@ -103,8 +106,7 @@ def run(
         ports = _ports(wanted, cli)
         specs = _specs(settings, workspace=workspace, ports=ports, write=write)
         with Family(specs, folder=project_root()) as family:
-            _wait(family, cli, timeout_seconds=timeout)
-            _require_location(ports["dagster"], settings)
+            _wait(family, cli, settings, timeout_seconds=timeout)
             result = _result(family, settings, write=write, checked=check)
             note(result)
             if check:
@@ -133,7 +135,7 @@ def _specs(
     started = time.time()
     specs = [
         ServerSpec(
-            name="Dagster",
+            name=DAGSTER,
             command=(
                 *(python, "-m", "dagster_webserver", "-h", HOST, "-p", str(ports["dagster"])),
                 *("-w", str(workspace), *(() if write else ("--read-only",))),
@@ -203,11 +205,13 @@ def _ports(wanted: dict[str, int], cli: Cli) -> dict[str, int]:
     return ports
 
 
-def _wait(family: Family, cli: Cli, *, timeout_seconds: float) -> None:
+def _wait(family: Family, cli: Cli, settings: Settings, *, timeout_seconds: float) -> None:
     with cli.console.progress("starting", len(family.servers)) as progress:
 
         def ready(server: Server) -> None:
             progress.advance(note=f"{server.spec.name} answers")
+            if server.spec.name == DAGSTER:
+                _require_location(server.spec.port, settings)
 
         family.wait_until_ready(timeout_seconds=timeout_seconds, ready=ready)
 
@@ -233,16 +237,15 @@ def _daemon_answers(port: int, started: float) -> bool:
     return bool(beats) and min(beats) >= started
 
 
-def _require_location(port: int, settings: Settings) -> None:
+def _require_location(port: int | None, settings: Settings) -> None:
     """The code must have been imported, else the pages are empty and nobody sees why."""
-    answer = get_json(port, "/graphql", {"query": _LOCATION_QUERY})
+    answer = get_json(port or 0, "/graphql", {"query": _LOCATION_QUERY})
     entries = answer["data"]["workspaceOrError"]["locationEntries"] if answer else []
     for entry in entries:
         problem = entry["locationOrLoadError"]
         if problem and problem["__typename"] == "PythonError":
-            lines = "\n".join(f"  {line}" for line in problem["message"].strip().splitlines()[-6:])
             raise ServerError(
-                f"Dagster could not import the definitions:\n{lines}",
+                f"Dagster could not import the definitions: {_first_cause(problem)}",
                 remedy=f"mend them; {settings.paths.logs / 'dagster_webserver.log'} has the rest",
             )
     if not entries:
@@ -250,6 +253,12 @@ def _require_location(port: int, settings: Settings) -> None:
             "Dagster's web server knows no code location",
             remedy=f"read {settings.paths.logs / 'dagster_webserver.log'}",
         )
+
+
+def _first_cause(problem: dict[str, Any]) -> str:
+    """The error of the user's own code, which Dagster wraps in errors of its own."""
+    chain = [link["error"]["message"] for link in problem["errorChain"]]
+    return str((chain or [problem["message"]])[-1]).strip()
 
 
 def _require_module(module: str) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -158,12 +158,14 @@ def outcome(data: bytes) -> str:
         return error.remedy
 
 
+@settings(max_examples=60)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_document_or_a_refusal(data: bytes) -> None:
     """No input ends in another kind of exception."""
     assert outcome(data)
 
 
+@settings(max_examples=60)
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"#%@,? \n\t019._~", max_size=60))
 def test_any_text_of_yaml_signs_gives_a_document_or_a_refusal(text: str) -> None:
     assert outcome(text.encode())

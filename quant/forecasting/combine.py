@@ -108,15 +108,16 @@ class _Answers:
     def of_symbols(self, symbols: Sequence[str]) -> pd.DataFrame:
         """The rows of `symbols`, in that order, by horizon."""
         places = np.concatenate([self.places[symbol] for symbol in symbols])
-        return pd.DataFrame(self.rows.iloc[places])
+        return self.rows.iloc[places]
 
 
 def _usable_rows(forecasts: pd.DataFrame, session: dt.date) -> pd.DataFrame:
     numbers = forecasts[_NUMBERS].to_numpy(dtype=float)
     is_usable = np.isfinite(numbers).all(axis=1) & (numbers[:, 1] > 0)
-    is_today = (forecasts["session"] == session).to_numpy(dtype=bool)
-    today = forecasts[is_usable & is_today]
-    return today.sort_values(["symbol", "horizon_days"], kind="stable", ignore_index=True)
+    is_today = (pd.to_datetime(forecasts["session"]) == pd.Timestamp(session)).to_numpy(dtype=bool)
+    today: pd.DataFrame = forecasts[is_usable & is_today]
+    ordered: pd.DataFrame = today.sort_values(["symbol", "horizon_days"], kind="stable")
+    return ordered.reset_index(drop=True)
 
 
 def _reasons(batches: Mapping[str, ForecastBatch]) -> dict[str, dict[str, str]]:

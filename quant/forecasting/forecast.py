@@ -163,9 +163,9 @@ class Predictive:
     degrees_of_freedom: FloatArray
 
     def quantiles(self) -> FloatArray:
-        """(symbols, columns, 5)."""
-        unit = unit_quantiles(self.degrees_of_freedom)
-        return self.mean[..., None] + self.std[..., None] * unit
+        """(symbols, columns, 5); NaN where there is no usable answer."""
+        std = np.where(self.is_usable(), self.std, np.nan)
+        return self.mean[..., None] + std[..., None] * unit_quantiles(self.degrees_of_freedom)
 
     def is_usable(self) -> BoolArray:
         """Where there is an answer that `Forecast` would accept."""

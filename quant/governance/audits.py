@@ -212,8 +212,9 @@ def _compared(excess: float) -> str:
 
 
 def _percent(fraction: float) -> str:
-    """Whole from ten upwards, one digit below, where it decides."""
-    return f"{fraction * 100:.{0 if fraction >= 0.095 else 1}f} %"
+    """One digit where it may decide, none in round or large numbers."""
+    percent = round(fraction * 100, 1)
+    return f"{percent:.{0 if percent >= 20 or percent == round(percent) else 1}f} %"
 
 
 def _plain(baseline: str) -> str:

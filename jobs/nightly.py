@@ -7,6 +7,7 @@ process of its own and has settled long before.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -26,9 +27,7 @@ EVERYTHING = dg.AssetSelection.all()
 TRADING = dg.AssetSelection.groups("signal", "target", "order", "audit") - RESEARCH - REPORT
 
 
-def _job(
-    name: str, selection: dg.AssetSelection, description: str
-) -> dg.UnresolvedAssetJobDefinition:
+def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
     """In one process: a night is many light steps, and each process start costs seconds."""
     return dg.define_asset_job(
         name,

@@ -55,7 +55,7 @@ def order_decisions(
     from assets.order.mirror import intents_frame, refusals_frame, signal_count
 
     night = Night(context, desk)
-    provenance = night.provenance
+    provenance = desk.provenance(context.run_id, "order")
     undecided: dict[str, str] = {}
     with desk.ledger(write=True) as ledger:
         for session in night.sessions:

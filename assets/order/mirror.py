@@ -123,8 +123,7 @@ def fills_frame(ledger: "Ledger", book: str, sessions: Sequence[dt.date]) -> pd.
             "price_row_hash": fill.price_row_hash,
         }
         for session in sessions
-        for status in ledger.orders(book, valid_session=session)
-        for fill in ledger.fills(book=book, client_order_id=status.order.client_order_id)
+        for fill in ledger.fills(book=book, valid_session=session)
     ]
     return pd.DataFrame(rows, columns=FILL_COLUMNS)
 

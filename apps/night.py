@@ -1,0 +1,177 @@
+"""Runs nights: the halves of the flow as Dagster runs, with the trader between them.
+
+Belongs here: the order of the steps and the clock they see. Does not belong here: any computation,
+and nothing that prints.
+"""
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from quant.core.clock import SteppedClock
+from quant.core.errors import StateError, UsageError
+from quant.market.calendars import sessions
+from resources.dagster_home import QUIET, prepare_dagster_home
+from resources.desk import Desk
+from resources.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from apps.trader.paper_session import TradeSummary
+
+
+# The event log keeps everything; a person at the terminal wants the result.
+QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightResult:
+    """What one night did."""
+
+    session: dt.date
+    run_ids: tuple[str, ...]
+    trades: int
+    equity: Decimal | None
+    note: str
+
+
+class NightRunner:
+    """One process's way to run nights, on one desk and one Dagster instance."""
+
+    def __init__(self, settings: Settings) -> None:
+        # Decisions of a night are made in the moment after its data came in. A replay through
+        # history stands in those moments one after the other.
+        self.clock = SteppedClock(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+        self.desk = Desk(settings, clock=self.clock)
+        self.desk.companion  # noqa: B018 (its imports run while this process does its own)
+        self._settings = settings
+
+    def close(self) -> None:
+        """Hand the records of these nights to MLflow's sender, and let go of everything."""
+        self.desk.close()
+
+    @cached_property
+    def instance(self) -> "dg.DagsterInstance":
+        """The installation's own instance, so that every run shows in the web pages."""
+        import dagster as dg
+
+        prepare_dagster_home(self._settings)
+        os.environ.update(QUIET)
+        os.environ["DAGSTER_HOME"] = str(self._settings.dagster_home)
+        return dg.DagsterInstance.get()
+
+    @cached_property
+    def definitions(self) -> "dg.Definitions":
+        """The code location with this runner's desk."""
+        from dagster_project.definitions import build_defs
+
+        return build_defs(resources={"desk": self.desk})
+
+    def run_job(self, name: str, first: dt.date, last: dt.date | None = None) -> str:
+        """Run a job for a session, or for a range of them in one run; returns the run's id."""
+        job = self.definitions.resolve_job_def(name)
+        self.clock.step_to(max(self.clock.now(), self.desk.as_of(last or first)))
+        tags = {
+            "dagster/asset_partition_range_start": first.isoformat(),
+            "dagster/asset_partition_range_end": (last or first).isoformat(),
+        }
+        one = last is None or last == first
+        result = job.execute_in_process(
+            instance=self.instance,
+            raise_on_error=False,
+            run_config=QUIET_CONSOLE,
+            partition_key=first.isoformat() if one else None,
+            tags={} if one else tags,
+        )
+        if not result.success:
+            raise failed_run(name, result)
+        return str(result.run_id)
+
+    def trade(self, session: dt.date) -> "TradeSummary | None":
+        """Let the trader settle the intents that are valid in `session`; None before any book."""
+        from apps.trader.desk_session import trade_on_desk
+
+        return trade_on_desk(self.desk, session)
+
+    def run_night(self, session: dt.date) -> NightResult:
+        """Both halves of one night, with the trader between them."""
+        self._require_order(session)
+        collected = self.run_job("collect", session)
+        summary = self.trade(session)
+        decided = self.run_job("decide", session)
+        return _result(session, (collected, decided), summary)
+
+    def run_trading_night(self, session: dt.date) -> NightResult:
+        """A night whose research is already there: the trader, then what depends on the book."""
+        self.clock.step_to(max(self.clock.now(), self.desk.as_of(session)))
+        summary = self.trade(session)
+        return _result(session, (self.run_job("trading", session),), summary)
+
+    def _require_order(self, session: dt.date) -> None:
+        """A book trades forward; what lies behind it is for `pmx backfill`."""
+        closed = self.last_traded
+        if closed is not None and session < closed:
+            raise UsageError(
+                f"the book {self._settings.book} has traded {closed} already, "
+                f"so {session} cannot be a night of it any more",
+                remedy=f"use `pmx backfill --from {session} --to {session}`: it recomputes research "
+                "and trades nothing",
+            )
+
+    @property
+    def last_traded(self) -> dt.date | None:
+        """The last session of the book, if it has any."""
+        if not (self._settings.paths.ledger / "journal.jsonl").exists():
+            return None
+        with self.desk.ledger() as ledger:
+            if self._settings.book not in ledger.books():
+                return None
+            return ledger.book(self._settings.book).closed_session
+
+
+def _result(
+    session: dt.date, run_ids: tuple[str, ...], summary: "TradeSummary | None"
+) -> NightResult:
+    return NightResult(
+        session=session,
+        run_ids=run_ids,
+        trades=len(summary.fills) if summary else 0,
+        equity=summary.equity if summary else None,
+        note=summary.note if summary else "",
+    )
+
+
+def failed_run(name: str, result: Any) -> Exception:
+    """The first cause of a failed run, as the error it was or as a sentence that names the run."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.event_specific_data.error
+            root = error.cause or error
+            return StateError(
+                f"the job {name} failed in {event.step_key}: {root.message.strip()}",
+                remedy=f"`pmx up` shows run {result.run_id}; mend the cause and run it again: "
+                "what was written stays, nothing is half",
+            )
+    return StateError(f"the job {name} failed", remedy=f"`pmx up` shows run {result.run_id}")
+
+
+def last_sessions(calendar: str, end: dt.date, count: int) -> Sequence[dt.date]:
+    """The last `count` sessions up to and including `end`."""
+    days = sessions(calendar, end - dt.timedelta(days=2 * count + 30), end)
+    return [day.item() for day in days[-count:]]
+
+
+@contextmanager
+def night_runner(settings: Settings) -> Iterator[NightRunner]:
+    """A runner that is closed at the end, whatever happened."""
+    runner = NightRunner(settings)
+    try:
+        yield runner
+    finally:
+        runner.close()

@@ -122,7 +122,7 @@ def serving(respond: Responder, **settings: Any) -> Iterator[Vendor]:
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.vendor = vendor
         vendor.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True)
+        thread = threading.Thread(target=lambda: server.serve_forever(0.005), daemon=True)
         thread.start()
         try:
             yield vendor

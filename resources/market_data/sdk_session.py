@@ -13,7 +13,7 @@ import requests
 import urllib3
 
 from quant.core.errors import SourceAnswerError
-from resources.market_data.http import RawAnswer, VendorGate
+from resources.market_data.http import RawAnswer, VendorGate, is_loopback
 
 BODY_READ_BYTES: Final = 64 * 1024
 # 200 pages of 10,000 bars are 500 symbols over 15 years; no honest answer is longer.
@@ -51,6 +51,8 @@ class GuardedSession(requests.Session):
         last: list[requests.Response] = []
         address = self._address(str(url))
         options |= {"stream": True, "allow_redirects": False}
+        # Set every time, since ccxt switches the environment's proxies off.
+        self.trust_env = not is_loopback(address)
 
         def send(seconds: float) -> RawAnswer:
             response, answer = self._send_once(str(method), address, options, seconds)

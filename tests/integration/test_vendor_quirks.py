@@ -71,6 +71,21 @@ def test_yahoo_serves_all_three_bases_of_one_day() -> None:
     assert closes[Basis.TOTAL_RETURN] == pytest.approx(499.23 / 4 * 0.99)
 
 
+@pytest.mark.parametrize(("told", "kept"), [("GBp", "GBX"), ("ZAc", "ZAC"), ("NGN", "NGN")])
+def test_pence_do_not_become_pounds(told: str, kept: str) -> None:
+    """Yahoo writes hundredths in lower case; upper-casing them would be wrong by a hundred."""
+    good = YAHOO.respond(RAW)
+
+    def respond(ask: Ask) -> object:
+        answer = good(ask)
+        answer["chart"]["result"][0]["meta"]["currency"] = told
+        return answer
+
+    with serving(respond) as vendor:
+        bars = YAHOO.build(vendor.url, RULES).bars(YAHOO.request())
+    assert set(bars["currency"]) == {kept}
+
+
 def test_alpaca_is_asked_for_the_basis_and_the_feed_by_name() -> None:
     with serving(ALPACA.respond(RAW)) as vendor:
         source = ALPACA.build(vendor.url, RULES)
@@ -198,7 +213,7 @@ def test_an_exchange_that_ccxt_does_not_know_is_the_callers_mistake() -> None:
         CcxtSource(exchange_id="mtgox")
 
 
-@pytest.mark.parametrize("name", ["alpha_vantage", "alpaca", "ccxt_binance"])
+@pytest.mark.parametrize("name", ["alpha_vantage", "finnhub", "alpaca", "ccxt_binance"])
 def test_an_asset_class_that_a_vendor_does_not_serve_is_refused_without_asking(name: str) -> None:
     case = VENDORS[name]
     with serving(case.respond(RAW)) as vendor:

@@ -20,6 +20,7 @@ from apps.cli.console import Console
 from apps.cli.logs import Redactor, log_exception, start_logging
 from apps.cli.result import Cli, CommandResult, json_value
 from quant.core.errors import PmxError, StorageUnavailableError
+from resources.telemetry import switch_off
 
 _NO_STORAGE: Final[dict[int, tuple[str, str]]] = {
     errno.ENOSPC: ("the disk is full", "free some space, then run the command again"),
@@ -152,6 +153,7 @@ def run_guarded(
         console = Console(as_json=as_json, no_color=bool(os.environ.get("NO_COLOR")))
         cli = Cli(console=console, emit=output.emit, home=home, as_json=as_json, debug=debug)
         try:
+            switch_off(os.environ)
             start_logging(cli)
             result = function(cli, **arguments)
             if result is None:

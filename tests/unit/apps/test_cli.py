@@ -16,6 +16,7 @@ from apps.cli.commands import COMMANDS, HEADINGS
 from apps.cli.main import main
 from quant.core import errors
 from resources.settings import project_root
+from resources.telemetry import QUIET
 from tests.unit.apps.sample_commands import ENTRIES
 
 Pmx = Callable[..., tuple[int, str, str]]
@@ -145,6 +146,16 @@ def test_a_misspelt_variable_is_warned_about(pmx: Pmx, monkeypatch: pytest.Monke
     code, out, err = pmx("add", "1", "--json")
     assert (code, json.loads(out)) == (0, {"total": 1})
     assert "warning: the environment variable PMX_BOOOK is not known" in err
+
+
+def test_every_command_runs_with_the_telemetry_of_all_tools_off(
+    pmx: Pmx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the environment says otherwise."""
+    for name in QUIET:
+        monkeypatch.setenv(name, "True")
+    assert pmx("add", "1", "--json")[0] == 0
+    assert {name: os.environ[name] for name in QUIET} == QUIET
 
 
 def test_home_can_be_chosen_by_option(pmx: Pmx, tmp_path: Path) -> None:

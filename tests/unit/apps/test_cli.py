@@ -249,6 +249,39 @@ def test_a_reader_that_closes_early_is_no_failure(tmp_path: Path) -> None:
     os.close(writer)
 
 
+@pytest.mark.parametrize("arguments", ["exit-codes", "exit-codes --json"])
+@pytest.mark.parametrize(("redirect", "code"), [(">&-", 0), ("2>&- >/dev/null", 0)])
+def test_closed_streams_do_not_stop_a_command(
+    tmp_path: Path, arguments: str, redirect: str, code: int
+) -> None:
+    """Schedulers start processes so; Python then has None where a stream should be."""
+    done = shell(f"{arguments} {redirect}", home=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", ["exit-codes", "exit-codes --json"])
+def test_a_result_that_does_not_fit_on_the_disk_is_one_clear_error(
+    tmp_path: Path, arguments: str
+) -> None:
+    done = shell(f"{arguments} >/dev/full", home=tmp_path)
+    assert done.returncode == 6
+    assert done.stderr.startswith(b"error: the disk is full")
+    assert done.stderr.count(b"\n") == 2
+
+
+def shell(line: str, *, home: Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        f"exec {sys.executable} -m apps.cli.main {line}",
+        shell=True,
+        cwd=project_root(),
+        env=os.environ | {"PMX_HOME": str(home)},
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_running_command_with_one_sentence(
     tmp_path: Path, number: signal.Signals, code: int

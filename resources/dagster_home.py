@@ -1,4 +1,4 @@
-"""Dagster's own folder and the environment that keeps every tool quiet.
+"""Dagster's own folder, and the environment of processes that work in it.
 
 Belongs here: writing DAGSTER_HOME, the workspace file, and the variables a child process needs.
 Does not belong here: starting processes, or what the code location contains.
@@ -13,19 +13,10 @@ import yaml
 
 from quant.core.errors import StateError, StorageUnavailableError
 from resources.settings import SECRET_SUFFIXES, Settings, project_root
+from resources.telemetry import QUIET
 
 DEFINITIONS_MODULE: Final = "dagster_project.definitions"
 LOCATION_NAME: Final = "quant"
-
-# Dagster, MLflow and Great Expectations report home by default; ours do not.
-QUIET: Final[Mapping[str, str]] = {
-    "DAGSTER_DISABLE_TELEMETRY": "yes",
-    "DO_NOT_TRACK": "true",
-    "GX_ANALYTICS_ENABLED": "False",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    # The job runner starts four more processes and is for evaluating language models.
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-}
 
 
 def prepare_dagster_home(settings: Settings) -> Path:

@@ -92,7 +92,7 @@ def _decode(data: bytes) -> str:
 
 def _compose(text: str) -> yaml.Node | None:
     try:
-        _refuse_aliases(text)
+        _refuse_bombs(text)
         node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -101,14 +101,21 @@ def _compose(text: str) -> yaml.Node | None:
         raise YamlRefusedError(
             "a control character", line=_control_line(text), remedy="remove the invisible character"
         ) from None
-    except RecursionError:
-        raise _too_deep(1) from None
     return node
 
 
-def _refuse_aliases(text: str) -> None:
-    # An alias can make a small file unfold into gigabytes, and hides what a key's value is.
+def _refuse_bombs(text: str) -> None:
+    """Look at the events before anything is built from them.
+
+    An alias can make a small file unfold into gigabytes, and hides what a key's value is; deep
+    nesting takes the parser quadratic time.
+    """
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_MAX:
+            raise _too_deep(event.start_mark.line + 1 if event.start_mark else 1)
         if isinstance(event, yaml.AliasEvent):
             raise YamlRefusedError(
                 f"the alias *{event.anchor}",
@@ -151,8 +158,6 @@ def _line(node: yaml.Node) -> int:
 
 
 def _value(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
-    if len(path) > DEPTH_MAX:
-        raise _too_deep(_line(node))
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     if isinstance(node, yaml.SequenceNode):

@@ -99,8 +99,20 @@ class _Handler(socketserver.StreamRequestHandler):
             headers[name.lower()] = value.strip()
         ask = Ask(path=unquote(parts.path), query=dict(parse_qsl(parts.query)), headers=headers)
         content = self.server.vendor.answer(ask)
-        if content:
+        if self.server.vendor.fault == "drip":
+            self._drip(content)
+        elif content:
             self.wfile.write(content)
+
+    def _drip(self, content: bytes) -> None:
+        """A byte at a time, each soon enough for a read timeout that starts anew with it."""
+        try:
+            for place in range(len(content)):
+                self.wfile.write(content[place : place + 1])
+                if self.server.vendor.over.wait(0.005):
+                    return
+        except OSError:
+            pass  # the client has rightly gone
 
 
 @contextmanager
@@ -110,7 +122,7 @@ def serving(respond: Responder, **settings: Any) -> Iterator[Vendor]:
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.vendor = vendor
         vendor.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True)
+        thread = threading.Thread(target=lambda: server.serve_forever(0.005), daemon=True)
         thread.start()
         try:
             yield vendor

@@ -20,6 +20,7 @@ from apps.cli.console import Console
 from apps.cli.logs import Redactor, log_exception, start_logging
 from apps.cli.result import Cli, CommandResult, json_value
 from quant.core.errors import PmxError, StorageUnavailableError
+from resources.telemetry import switch_off
 
 _NO_STORAGE: Final[dict[int, tuple[str, str]]] = {
     errno.ENOSPC: ("the disk is full", "free some space, then run the command again"),
@@ -120,21 +121,16 @@ def kept_stdout(*, as_json: bool) -> Iterator[TextIO]:
         yield sys.stdout
         return
     sys.stdout.flush()
-    real = os.dup(1)
+    stream = open(os.dup(1), "w", encoding="utf-8")  # noqa: SIM115
     os.dup2(2, 1)
     try:
-        with (
-            open(real, "w", encoding="utf-8", closefd=True) as stream,
-            contextlib.redirect_stdout(sys.stderr),
-        ):
-            try:
-                yield stream
-            finally:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.flush()
-                os.dup2(stream.fileno(), 1)
-    except BrokenPipeError:
-        pass
+        with contextlib.redirect_stdout(sys.stderr):
+            yield stream
+    finally:
+        os.dup2(stream.fileno(), 1)
+        # What was written has been flushed; what is left has failed before, and was reported.
+        with contextlib.suppress(OSError):
+            stream.close()
 
 
 def run_guarded(
@@ -152,6 +148,7 @@ def run_guarded(
         console = Console(as_json=as_json, no_color=bool(os.environ.get("NO_COLOR")))
         cli = Cli(console=console, emit=output.emit, home=home, as_json=as_json, debug=debug)
         try:
+            switch_off(os.environ)
             start_logging(cli)
             result = function(cli, **arguments)
             if result is None:
@@ -193,11 +190,13 @@ def report(
     """Two lines on standard error; under --json also the object, unless a result was printed."""
     if error is not None:
         sys.stderr.write(secrets("".join(traceback.format_exception(error))))
-    with contextlib.suppress(BrokenPipeError):
+    # Where not even this can be written, the exit code still tells.
+    with contextlib.suppress(OSError):
         sys.stderr.write(secrets(failure.text()) + "\n")
         sys.stderr.flush()
     if output.as_json and not output.has_spoken:
-        output.write_json(json.loads(secrets(json.dumps(failure.to_json()))))
+        with contextlib.suppress(OSError):
+            output.write_json(json.loads(secrets(json.dumps(failure.to_json()))))
 
 
 def _stopped(error: KeyboardInterrupt, safety: str) -> Failure:

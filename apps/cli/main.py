@@ -1,5 +1,6 @@
 """`pmx`: the console script. Reads the command line, runs one command, returns its exit code."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ Every decision can be explained (why), replayed, and is checked by gates before 
 
 def main(arguments: Sequence[str] | None = None, *, entries: Sequence[Entry] = COMMANDS) -> int:
     """Run `pmx` with `arguments`, or with those of the process; give back the exit code."""
+    _open_closed_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] in (["--version"], ["-V"]):
         return _print_version()
@@ -61,6 +63,20 @@ def _report_early(error: Exception, given: Sequence[str]) -> int:
     shown = error if "--debug" in given else None
     report(failure, output, error=shown, secrets=Redactor(()))
     return failure.exit_code
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started with closed streams (>&-) the null device in their place.
+
+    Otherwise Python has None for the stream, and the next file that is opened becomes the stream.
+    """
+    if sys.stdin is not None and sys.stdout is not None and sys.stderr is not None:
+        return
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, number)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _print_version() -> int:

@@ -34,7 +34,11 @@ def as_of_join(
     right = _visible(features, by=by, known=known, order=order)
     renamed = {name: f"{name}_feature" for name in right.columns if name in left and name != by}
     right = right.rename(columns=renamed)
-    moments = left.assign(**{on: _utc(left[on], on)}).assign(**{_PLACE: np.arange(len(left))})
+    # One text type on both sides: pandas does not match categories or objects with strings.
+    right[by] = right[by].astype("str")
+    moments = left.assign(**{by: left[by].astype("str"), on: _utc(left[on], on)}).assign(
+        **{_PLACE: np.arange(len(left))}
+    )
     joined = pd.merge_asof(
         moments.sort_values(on, kind="stable"),
         right,
@@ -46,6 +50,7 @@ def as_of_join(
     )
     result = joined.sort_values(_PLACE).drop(columns=_PLACE)
     result.index = left.index
+    result[by] = left[by]
     return result
 
 
@@ -55,6 +60,8 @@ def _visible(features: pd.DataFrame, *, by: str, known: str, order: str) -> pd.D
     A row that arrives after a later session's is never the newest afterwards either, so the
     nearest earlier arrival among the rest is always the right answer.
     """
+    if features[order].isna().any():
+        raise DataError(f"{order} is missing in some feature rows", remedy="quarantine them")
     rows = features.assign(**{known: _utc(features[known], known)})
     rows = rows.sort_values([known, order], kind="stable")
     rank = rows[order].rank(method="dense")
@@ -63,6 +70,8 @@ def _visible(features: pd.DataFrame, *, by: str, known: str, order: str) -> pd.D
 
 def _utc(times: pd.Series, name: str) -> pd.Series:
     """Times in UTC at one resolution; without a zone or missing they order nothing."""
+    if times.empty:  # has no dtype worth checking
+        return pd.to_datetime(times, utc=True).astype("datetime64[us, UTC]")
     stamps = pd.to_datetime(times)
     if stamps.dt.tz is None:
         raise DataError(f"{name} has no time zone", remedy="attach UTC before joining")

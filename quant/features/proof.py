@@ -9,7 +9,7 @@ with other gaps and scales. Equality is to the bit, so even a sample mean leakin
 fifteenth digit is found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,25 +73,58 @@ def prove(
     """
     catalogue = features if isinstance(features, Catalogue) else CATALOGUE
     names = catalogue.names() if isinstance(features, Catalogue) else catalogue.require(features)
+    trials = [
+        _Trial(cut=cut, rewriting=rewriting, panel=rewritten)
+        for cut in _positions(panel, cuts)
+        for rewriting, rewritten in futures(panel, cut, seed=seed)
+    ]
+    results: dict[str, ProofResult] = {}
+    for batch in _batches(catalogue, set(names)):
 
-    def compute(bars: BarPanel) -> FeaturePanel:
-        return compute_features(
-            bars, names=names, workers=workers, calendar=calendar, catalogue=catalogue
-        )
+        def compute(bars: BarPanel, batch: Sequence[str] = batch) -> FeaturePanel:
+            return compute_features(
+                bars, names=batch, workers=workers, calendar=calendar, catalogue=catalogue
+            )
 
+        results |= _prove_batch(compute, panel, trials)
+    return [results[name] for name in names]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Trial:
+    """One rewritten panel, unchanged up to column `cut`."""
+
+    cut: int
+    rewriting: str
+    panel: BarPanel
+
+
+def _batches(catalogue: Catalogue, names: set[str]) -> Iterator[list[str]]:
+    """Names by some thirty, families undivided: all values of a long history are large."""
+    batch: list[str] = []
+    for family in catalogue.families:
+        batch += [feature.name for feature in family.features if feature.name in names]
+        if len(batch) >= 30:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _prove_batch(
+    compute: Callable[[BarPanel], FeaturePanel], panel: BarPanel, trials: Sequence[_Trial]
+) -> dict[str, ProofResult]:
     truth = compute(panel)
     leaks: dict[str, Leak] = {}
-    compared = np.zeros(len(names), dtype=int)
-    for cut in _positions(panel, cuts):
-        for rewriting, rewritten in futures(panel, cut, seed=seed):
-            again = compute(rewritten)
-            compared += _count(truth, cut)
-            for name, leak in _leaks(truth, again, cut, rewriting):
-                leaks.setdefault(name, leak)
-    return [
-        ProofResult(feature=name, values_compared=int(count), leak=leaks.get(name))
-        for name, count in zip(names, compared, strict=True)
-    ]
+    compared = np.zeros(len(truth.names), dtype=int)
+    for trial in trials:
+        compared += _count(truth, trial.cut)
+        for name, leak in _leaks(truth, compute(trial.panel), trial):
+            leaks.setdefault(name, leak)
+    return {
+        name: ProofResult(feature=name, values_compared=int(count), leak=leaks.get(name))
+        for name, count in zip(truth.names, compared, strict=True)
+    }
 
 
 def futures(panel: BarPanel, cut: int, *, seed: int) -> list[tuple[str, BarPanel]]:
@@ -162,10 +195,9 @@ def _count(truth: FeaturePanel, cut: int) -> NDArray[np.int_]:
     return count
 
 
-def _leaks(
-    truth: FeaturePanel, again: FeaturePanel, cut: int, rewriting: str
-) -> list[tuple[str, Leak]]:
+def _leaks(truth: FeaturePanel, again: FeaturePanel, trial: _Trial) -> list[tuple[str, Leak]]:
     """The first difference of each feature up to the cut, earliest session first."""
+    cut = trial.cut
     before, after = truth.values[:, :, : cut + 1], again.values[:, :, : cut + 1]
     found = []
     for index, name in enumerate(truth.names):
@@ -174,7 +206,7 @@ def _leaks(
             column = int(different.any(axis=0).argmax())
             row = int(different[:, column].argmax())
             leak = Leak(
-                rewriting=rewriting,
+                rewriting=trial.rewriting,
                 cut=truth.sessions[cut],
                 symbol=truth.symbols[row],
                 session=truth.sessions[column],

@@ -39,7 +39,8 @@ FAMILIES = tuple(
          Unit.PRICE, "Population standard deviation of the close, as Bollinger's bands use it."),
         ("PERCENTRANK", _CLOSE, {"timeperiod": 100}, False, "percent_rank_100_percent",
          Unit.PERCENT, "Share of the last 100 closes below this one."),
-        ("PERCENTILE", _CLOSE, {"timeperiod": 30, "percentile": 50.0}, False,
-         "median_30_price", Unit.PRICE, "Median of the last 30 closes."),
+        ("PERCENTILE", _CLOSE, {"timeperiod": 31, "percentile": 50.0}, False,
+         "median_31_price", Unit.PRICE,
+         "Median of the last 31 closes; odd, for TA-Lib takes the nearest rank."),
     )
 )  # fmt: skip

@@ -35,9 +35,8 @@ FIELDS: Final = {
     "close": "4. close",
     "volume": "5. volume",
 }
-SERVED: Final = frozenset(
-    {AssetClass.US_EQUITY, AssetClass.ETF, AssetClass.INDEX, AssetClass.FRONTIER}
-)
+# Its bars do not tell their currency; only where that is known beforehand can they be used.
+SERVED: Final = frozenset({AssetClass.US_EQUITY, AssetClass.ETF, AssetClass.INDEX})
 # The short answer holds the last 100 sessions; 130 calendar days never hold more than that.
 COMPACT_DAYS: Final = 130
 # Words that tell a used-up allowance from a function that the plan does not include.

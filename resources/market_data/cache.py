@@ -45,11 +45,14 @@ class CachedSource:
         directory: Path,
         clock: Clock | None = None,
         keep: dt.timedelta = dt.timedelta(days=30),
+        variant: str = "",
     ) -> None:
         self._inner = inner
         self._directory = directory
         self._clock = clock or SystemClock()
         self._keep = keep
+        # Whatever else decides the answer: the feed, the exchange, the address.
+        self._variant = variant
 
     @property
     def name(self) -> str:
@@ -128,6 +131,7 @@ class CachedSource:
             {
                 "layout": LAYOUT,
                 "source": self.name,
+                "variant": self._variant,
                 "request": replace(closed, symbols=(symbol,)),
                 "adjusted_on": None if is_raw else self._clock.now().date(),
             }

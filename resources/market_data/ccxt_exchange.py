@@ -13,7 +13,7 @@ import pandas as pd
 from quant.core.clock import Clock, SystemClock
 from quant.core.errors import SourceRefusedError, SourceUnavailableError, UsageError
 from quant.market.bars import AssetClass
-from quant.market.sources import BarRequest, no_actions, no_bars, normalise_bars
+from quant.market.sources import MINUTES_PER_DAY, BarRequest, no_actions, no_bars, normalise_bars
 from resources.market_data.http import SourceRules, SymbolRefusedError, VendorGate
 from resources.market_data.vendor_series import each_symbol, joined, vendor_rows
 
@@ -94,6 +94,7 @@ class CcxtSource:
     ) -> list[list[Any]]:
         """Page by page from the first day until the range is over or nothing new comes."""
         exchange.session.start_call()
+        step = (request.interval_minutes or MINUTES_PER_DAY) * 60_000
         since = _milliseconds(request.start)
         until = min(
             _milliseconds(request.end + dt.timedelta(days=1)),
@@ -112,7 +113,7 @@ class CcxtSource:
             if not page or stamps[-1] < since:
                 break
             found += page
-            since = stamps[-1] + 1
+            since = stamps[-1] + step
         return found
 
     def _timeframe(self, exchange: Any, minutes: int | None) -> str:
@@ -173,10 +174,12 @@ class CcxtSource:
             raise SourceUnavailableError(
                 f"{self.name} failed ({type(error).__name__})", remedy="try later"
             ) from None
-        except ccxt.BaseError as error:
+        except (ccxt.AuthenticationError, ccxt.BadRequest, ccxt.NotSupported) as error:
             raise SourceRefusedError(
                 f"{self.name} refused ({type(error).__name__})", remedy="ask another source"
             ) from None
+        except ccxt.BaseError as error:
+            raise self._gate.unbelievable(f"what ccxt calls {type(error).__name__}") from None
         except (AttributeError, KeyError, IndexError, TypeError, ValueError):
             raise self._gate.unbelievable("JSON of another shape") from None
 

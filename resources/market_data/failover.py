@@ -74,9 +74,9 @@ class FailoverSource:
     """`BarSource` over others, in the order of their priority.
 
     `deadline_s` bounds the time that failing sources may cost in one request, and thereby the time
-    from asking to having the answer of the first source that works. Each source gets at most an
-    equal share of what is left; one that fails fast leaves its share to the rest. A source that
-    hangs is left behind in its thread and not asked again while that thread lives.
+    from asking to having the answer of the first source that works. Each source gets at most its
+    share (by weight) of what is left; one that fails fast leaves its share to the rest. A source
+    that hangs is left behind in its thread and not asked again while that thread lives.
     """
 
     name = "failover"
@@ -159,7 +159,7 @@ class FailoverSource:
             size, bad_symbols = self._limit(source).symbols_per_call, 0
             while waiting:
                 batch, waiting = tuple(waiting[:size]), waiting[size:]
-                limit_s = self._share_s(state, source, sources_left=len(sources) - place)
+                limit_s = self._share_s(state, sources[place:])
                 outcome, seconds = self._timed(source, ask, batch, limit_s)
                 if isinstance(outcome, _Failure):
                     bad_symbols += 1
@@ -172,10 +172,11 @@ class FailoverSource:
                 else:
                     _take(state, source, batch, outcome, seconds, empty_is_answer=empty_is_answer)
 
-    def _share_s(self, state: _Round, source: BarSource, *, sources_left: int) -> float:
-        """The time that one question to `source` may take."""
-        share_s = (self._deadline_s - state.lost_s) / sources_left
-        return min(share_s, self._limit(source).timeout_s or share_s)
+    def _share_s(self, state: _Round, sources_left: Sequence[BarSource]) -> float:
+        """The time that one question to the first of `sources_left` may take."""
+        weights = [self._limit(source).weight for source in sources_left]
+        share_s = (self._deadline_s - state.lost_s) * weights[0] / sum(weights)
+        return min(share_s, self._limit(sources_left[0]).timeout_s or share_s)
 
     def _timed(
         self, source: BarSource, ask: Ask, batch: tuple[str, ...], limit_s: float

@@ -33,7 +33,8 @@ from resources.market_data.vendor_series import (
 BASE_URL: Final = "https://finnhub.io"
 RULES: Final = SourceRules(requests_per_minute=60)
 RESOLUTIONS: Final = {None: "D", 1: "1", 5: "5", 15: "15", 30: "30", 60: "60"}
-CANDLES: Final = {AssetClass.CRYPTO: "crypto", AssetClass.FX: "forex"}
+# Its candles do not tell their currency; only where that is known beforehand can they be used.
+SERVED: Final = frozenset({AssetClass.US_EQUITY, AssetClass.ETF, AssetClass.INDEX})
 FIELDS: Final = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 
 
@@ -58,13 +59,18 @@ class FinnhubSource:
 
     def bars(self, request: BarRequest) -> pd.DataFrame:
         """Bars of every symbol that Finnhub has."""
+        if request.asset_class not in SERVED:
+            raise SourceRefusedError(
+                f"{self.name} is not used for {request.asset_class.value}",
+                remedy="ask another source",
+            )
         if request.interval_minutes not in RESOLUTIONS:
             raise SourceRefusedError(
                 f"{self.name} has no bars of {request.interval_minutes} minutes",
                 remedy="ask for 1, 5, 15, 30 or 60 minutes, or for daily bars",
             )
-        adjusts = request.is_daily or request.basis is Basis.RAW or self._has_no_splits(request)
-        if request.basis is Basis.TOTAL_RETURN or not adjusts:
+        split_adjusted_daily = request.basis is Basis.SPLIT_ADJUSTED and request.is_daily
+        if request.basis is not Basis.RAW and not split_adjusted_daily:
             raise SourceRefusedError(
                 f"{self.name} does not serve these bars in basis {request.basis.value}",
                 remedy="ask for basis raw",
@@ -76,9 +82,6 @@ class FinnhubSource:
         """Splits and dividends, two requests a symbol."""
         frames = each_symbol(symbols, lambda symbol: self._actions_of(symbol, start, end))
         return joined(frames, nothing=no_actions())
-
-    def _has_no_splits(self, request: BarRequest) -> bool:
-        return request.asset_class in CANDLES
 
     def _bars_of(self, symbol: str, request: BarRequest) -> pd.DataFrame:
         candles = self._candles(symbol, request)
@@ -97,18 +100,17 @@ class FinnhubSource:
         except (KeyError, TypeError, ValueError, OverflowError):
             raise self._gate.unbelievable(f"candles of another shape for {symbol}") from None
         rows = vendor_rows(symbol, columns)
-        if request.basis is Basis.RAW and request.is_daily and not self._has_no_splits(request):
+        if request.basis is Basis.RAW and request.is_daily:
             rows = undo_splits(rows, self._splits(symbol, request.start), sessions=sessions)
         return normalise_bars(
             rows, request=request, source=self.name, retrieved_at=self._clock.now()
         )
 
     def _candles(self, symbol: str, request: BarRequest) -> Any:
-        family = CANDLES.get(request.asset_class, "stock")
         since = dt.datetime.combine(request.start, dt.time(), tzinfo=dt.UTC)
         until = dt.datetime.combine(request.end, dt.time(), tzinfo=dt.UTC) + dt.timedelta(days=2)
         return self._client.get(
-            f"/api/v1/{family}/candle",
+            "/api/v1/stock/candle",
             {
                 "symbol": symbol,
                 "resolution": RESOLUTIONS[request.interval_minutes],

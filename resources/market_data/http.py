@@ -6,13 +6,16 @@ belong here: paths, parameters and shapes of one vendor; which source is asked n
 
 import datetime as dt
 import email.utils
+import functools
 import json
 import logging
 import random
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import Field, SecretStr
@@ -22,9 +25,6 @@ from quant.core.policy import Policy
 
 # Part of a vendor's own words that is worth repeating in a message.
 VENDOR_WORDS_LENGTH: Final = 160
-BODY_READ_BYTES: Final = 64 * 1024
-# The longest first step of the exponential backoff; doubled at every further attempt.
-BACKOFF_FIRST_S: Final = 0.2
 # A ban (418) is Binance's answer to ignoring 429; both mean "later", as do the 5xx.
 LATER: Final = frozenset({408, 418, 425, 429})
 
@@ -37,6 +37,8 @@ class SourceRules(Policy):
     timeout_s: float = Field(default=2.0, gt=0)
     connect_timeout_s: float = Field(default=1.0, gt=0)
     retries: int = Field(default=2, ge=0)
+    # The longest first pause before a retry; doubled at every further one.
+    backoff_first_s: float = Field(default=0.2, gt=0)
     # The largest honest answer seen is an exchange's list of markets, below 16 MB.
     body_bytes_max: int = Field(default=32 * 1024 * 1024, ge=1)
 
@@ -94,11 +96,18 @@ class VendorGate:
             retry=tenacity.retry_if_exception_type(TransientAnswerError),
             stop=tenacity.stop_after_attempt(self.rules.retries + 1)
             | tenacity.stop_before_delay(self.rules.timeout_s),
-            wait=_pause_s,
+            wait=self._pause_s,
             sleep=self.sleep,
             reraise=True,
         )
         return retrying(self._ask_once, send, ends_at)
+
+    def _pause_s(self, state: Any) -> float:
+        """Exponential with full jitter, so that many machines do not return together."""
+        step_s: float = self.rules.backoff_first_s * 2 ** (state.attempt_number - 1)
+        error = state.outcome.exception()
+        asked_s = error.retry_after_s if isinstance(error, TransientAnswerError) else 0.0
+        return asked_s + random.uniform(0.0, step_s)
 
     def _ask_once(self, send: Send, ends_at: float) -> tuple[Any, RawAnswer]:
         self._wait_for_turn(ends_at)
@@ -199,7 +208,12 @@ class JsonClient:
         # At INFO httpx logs whole URLs, at DEBUG httpcore logs headers; both can hold a key.
         quiet_wire_logs()
         self.gate = gate
-        self._client = httpx.Client(base_url=base_url, headers=dict(headers or {}), trust_env=True)
+        self._client = httpx.Client(
+            base_url=base_url,
+            headers=dict(headers or {}),
+            trust_env=not is_loopback(base_url),
+            verify=_tls(),
+        )
 
     def get(self, path: str, params: Mapping[str, str | int]) -> Any:
         """The parsed answer to one question."""
@@ -215,7 +229,8 @@ class JsonClient:
         timeout = httpx.Timeout(seconds, connect=min(seconds, rules.connect_timeout_s))
         try:
             with self._client.stream("GET", path, params=params, timeout=timeout) as response:
-                body = gate.read_body(response.iter_bytes(BODY_READ_BYTES), ends_at=ends_at)
+                # Without a chunk size each piece is seen as it comes, and the clock with it.
+                body = gate.read_body(response.iter_bytes(), ends_at=ends_at)
                 return RawAnswer(
                     status=response.status_code, headers=dict(response.headers), body=body
                 )
@@ -232,6 +247,17 @@ class JsonClient:
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One set of trusted certificates for all vendors; reading it takes tens of milliseconds."""
+    return httpx.create_ssl_context()
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine, to which no proxy leads."""
+    return (urlsplit(url).hostname or "") in ("127.0.0.1", "::1", "localhost")
 
 
 def quiet_wire_logs() -> None:
@@ -257,14 +283,6 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)
     return max((moment - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)
-
-
-def _pause_s(state: Any) -> float:
-    """Exponential with full jitter, so that many machines do not return together."""
-    step: float = BACKOFF_FIRST_S * 2 ** (state.attempt_number - 1)
-    error = state.outcome.exception()
-    asked = error.retry_after_s if isinstance(error, TransientAnswerError) else 0.0
-    return asked + random.uniform(0.0, step)
 
 
 def _find_words(told: Any) -> str:

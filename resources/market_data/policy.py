@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -19,6 +20,9 @@ from resources.market_data.cache import CachedSource
 from resources.market_data.failover import FailoverSource
 from resources.market_data.http import SourceRules
 from resources.market_data.skips import SkipReason, SourceLimit, SourceSkip
+
+# A file on this machine is slow only once, when its reader is imported; it may take its time.
+LOCAL_LIMIT: Final = SourceLimit(symbols_per_call=500, weight=3.0)
 
 
 class VendorPolicy(SourceRules):
@@ -33,6 +37,16 @@ class VendorPolicy(SourceRules):
     def rules(self) -> SourceRules:
         """The part that the wire needs."""
         return SourceRules(**{name: getattr(self, name) for name in SourceRules.model_fields})
+
+    @property
+    def limit(self) -> SourceLimit:
+        """The part that the failover needs."""
+        return SourceLimit(timeout_s=self.timeout_s, symbols_per_call=self.symbols_per_call)
+
+    @property
+    def variant(self) -> str:
+        """What besides the vendor's name decides its answers; caches are kept apart by it."""
+        return self.base_url or ""
 
 
 class KeyedVendorPolicy(VendorPolicy):
@@ -49,6 +63,11 @@ class AlpacaPolicy(VendorPolicy):
     key_id_env: str = "PMX_ALPACA_KEY_ID"
     secret_key_env: str = "PMX_ALPACA_SECRET_KEY"
     feed: str = Field(default="iex", pattern="^(iex|sip|delayed_sip|otc|boats|overnight)$")
+
+    @property
+    def variant(self) -> str:
+        """The address and the feed: each feed sees another part of the market's volume."""
+        return f"{self.base_url or ''} {self.feed}"
 
 
 class CcxtPolicy(VendorPolicy):
@@ -86,6 +105,7 @@ class BuiltSources:
     """The sources that can be asked, and why the others cannot."""
 
     sources: tuple[BarSource, ...]
+    limits: Mapping[str, SourceLimit]
     absent: tuple[SourceSkip, ...]
 
 
@@ -108,21 +128,30 @@ def build_sources(
     given = dict(local or {})
     moment = clock or SystemClock()
     sources: list[BarSource] = []
+    limits: dict[str, SourceLimit] = {}
     absent: list[SourceSkip] = []
     for name in policy.priority:
         if name in given:
             sources.append(given[name])
+            limits[given[name].name] = LOCAL_LIMIT
             continue
         try:
             source = _build(name, policy, environment, moment)
         except _KeyMissingError as missing:
             absent.append(_no_key(name, str(missing)))
             continue
+        vendor: VendorPolicy = getattr(policy, name)
+        limits[source.name] = vendor.limit
         if policy.cache_days:
-            keep = dt.timedelta(days=policy.cache_days)
-            source = CachedSource(source, directory=cache_dir, clock=moment, keep=keep)
+            source = CachedSource(
+                source,
+                directory=cache_dir,
+                clock=moment,
+                keep=dt.timedelta(days=policy.cache_days),
+                variant=vendor.variant,
+            )
         sources.append(source)
-    return BuiltSources(sources=tuple(sources), absent=tuple(absent))
+    return BuiltSources(sources=tuple(sources), limits=limits, absent=tuple(absent))
 
 
 def build_failover(
@@ -137,15 +166,8 @@ def build_failover(
     built = build_sources(
         policy, environment=environment, cache_dir=cache_dir, local=local, clock=clock
     )
-    limits = {}
-    for name in policy.priority:
-        vendor = getattr(policy, name, None)
-        if isinstance(vendor, VendorPolicy):
-            limits[name] = SourceLimit(
-                timeout_s=vendor.timeout_s, symbols_per_call=vendor.symbols_per_call
-            )
     return FailoverSource(
-        built.sources, limits=limits, deadline_s=policy.deadline_s, absent=built.absent
+        built.sources, limits=built.limits, deadline_s=policy.deadline_s, absent=built.absent
     )
 
 
@@ -198,7 +220,6 @@ def _build(
                 rules=policy.ccxt.rules,
                 base_url=policy.ccxt.base_url,
                 clock=clock,
-                name="ccxt",
             )
     raise PolicyError(
         f"the priority list names {name!r}, which is no source here",

@@ -19,8 +19,8 @@ def believed_bars(frame: pd.DataFrame, *, request: BarRequest, source: str) -> p
         return frame
     _refuse(~frame["symbol"].isin(request.symbols), frame, source, "a symbol nobody asked for")
     _refuse(frame["basis"] != request.basis.value, frame, source, "prices of another basis")
-    days = pd.Series(frame["session"])
-    outside = (days < request.start) | (days > request.end)
+    days = pd.to_datetime(frame["session"])
+    outside = (days < pd.Timestamp(request.start)) | (days > pd.Timestamp(request.end))
     _refuse(outside, frame, source, "a session outside the range")
     _refuse(frame.duplicated(["symbol", "event_time"]), frame, source, "a bar twice")
     _refuse(frame["close"].isna(), frame, source, "a bar without a close")

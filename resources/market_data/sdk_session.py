@@ -5,14 +5,17 @@ reads a web page as data and sorts errors by URL). Does not belong here: anythin
 Imported only by the adapters that need it, since `requests` is slow to import.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from quant.core.errors import SourceAnswerError
-from resources.market_data.http import BODY_READ_BYTES, RawAnswer, VendorGate
+from resources.market_data.http import RawAnswer, VendorGate, is_loopback
 
+BODY_READ_BYTES: Final = 64 * 1024
 # 200 pages of 10,000 bars are 500 symbols over 15 years; no honest answer is longer.
 REQUESTS_PER_CALL_MAX: Final = 200
 
@@ -48,6 +51,8 @@ class GuardedSession(requests.Session):
         last: list[requests.Response] = []
         address = self._address(str(url))
         options |= {"stream": True, "allow_redirects": False}
+        # Set every time, since ccxt switches the environment's proxies off.
+        self.trust_env = not is_loopback(address)
 
         def send(seconds: float) -> RawAnswer:
             response, answer = self._send_once(str(method), address, options, seconds)
@@ -66,15 +71,15 @@ class GuardedSession(requests.Session):
         try:
             response = super().request(method, address, **(options | {"timeout": timeout}))
             with response:
-                body = gate.read_body(response.iter_content(BODY_READ_BYTES), ends_at=ends_at)
+                body = gate.read_body(_pieces(response), ends_at=ends_at)
         # `from None`: the text of these exceptions holds the whole URL.
-        except requests.Timeout:
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
             raise gate.unreachable(f"did not answer within {gate.rules.timeout_s:g} s") from None
-        except requests.exceptions.ChunkedEncodingError:
+        except urllib3.exceptions.ProtocolError:
             raise gate.unbelievable("a body that was cut off") from None
-        except requests.exceptions.ContentDecodingError:
+        except urllib3.exceptions.DecodeError:
             raise gate.unbelievable("a body that cannot be decompressed") from None
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise gate.unreachable(f"cannot be reached ({type(error).__name__})") from None
         response._content = body  # the SDK reads it again through .text and .json()
         return response, RawAnswer(
@@ -87,3 +92,9 @@ class GuardedSession(requests.Session):
         parts = urlsplit(url)
         query = f"?{parts.query}" if parts.query else ""
         return f"{self.redirect_to.rstrip('/')}{parts.path}{query}"
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """The body as it comes; `iter_content` would wait for whole chunks and hide a slow drip."""
+    while piece := response.raw.read1(BODY_READ_BYTES, decode_content=True):
+        yield piece

@@ -56,6 +56,8 @@ class SourceLimit:
 
     timeout_s: float | None = None
     symbols_per_call: int = 50
+    # Its part of the time that is left, against 1 for each of the others.
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -40,6 +40,8 @@ from resources.market_data.vendor_series import (
 
 BASE_URL: Final = "https://query2.finance.yahoo.com"
 INTERVALS: Final = {None: "1d", 1: "1m", 2: "2m", 5: "5m", 15: "15m", 30: "30m", 60: "60m"}
+# London, Johannesburg and Tel Aviv quote in hundredths; upper case would make pounds of pence.
+MINOR_UNITS: Final = {"GBp": "GBX", "ZAc": "ZAC"}
 # Yahoo answers 429 to clients that do not look like a browser.
 USER_AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
 
@@ -85,7 +87,8 @@ class YahooSource:
             return no_bars(request)
         try:
             rows = self._rows(symbol, chart, request)
-            currency = str(chart["meta"].get("currency") or "USD").upper()
+            told = str(chart["meta"]["currency"])
+            currency = MINOR_UNITS.get(told, told)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
             raise self._gate.unbelievable(f"a chart of another shape for {symbol}") from None
         return normalise_bars(

@@ -26,9 +26,11 @@ from resources.market_data.http import SourceRules
 from tests.loopback import Vendor, refusing_address, serving
 from tests.vendor_answers import KEY, NOW, RAW, SECRET, SESSIONS, VENDORS, VendorCase, with_close
 
-QUICK = SourceRules(requests_per_minute=1000, timeout_s=5.0, connect_timeout_s=0.3, retries=1)
+QUICK = SourceRules(
+    requests_per_minute=1000, timeout_s=5.0, connect_timeout_s=1.0, retries=1, backoff_first_s=0.01
+)
 # For faults that last: long enough for an answer on a busy machine, short enough to wait for.
-SHORT = SourceRules(requests_per_minute=1000, timeout_s=0.4, connect_timeout_s=0.3, retries=0)
+SHORT = SourceRules(requests_per_minute=1000, timeout_s=0.4, connect_timeout_s=0.4, retries=0)
 # Alpaca and Finnhub answer a name that they do not know as one without bars.
 TELLS_NO_SUCH_SYMBOL = {"yfinance", "alpha_vantage", "ccxt_binance"}
 
@@ -78,6 +80,15 @@ def test_the_range_is_closed_on_both_sides(case: VendorCase, vendor: Vendor) -> 
     request = case.request(start=SESSIONS[1], end=SESSIONS[2])
     bars = case.build(vendor.url, QUICK).bars(request)
     assert list(bars["session"]) == [SESSIONS[1], SESSIONS[2]]
+
+
+def test_a_raw_price_needs_the_split_that_came_after_the_range(
+    case: VendorCase, vendor: Vendor
+) -> None:
+    """The range ends on Friday, the split is on Monday: Friday closed at 499.23 all the same."""
+    request = case.request(start=SESSIONS[0], end=SESSIONS[1])
+    bars = case.build(vendor.url, QUICK).bars(request)
+    assert bars["close"].to_list() == pytest.approx([500.04, 499.23], rel=1e-12)
 
 
 def test_a_bar_that_still_grows_is_not_delivered(case: VendorCase, vendor: Vendor) -> None:
@@ -219,13 +230,16 @@ def test_nobody_at_the_address_is_unavailable(case: VendorCase) -> None:
         case.build(refusing_address(), SHORT).bars(case.request())
 
 
-def test_a_hanging_vendor_is_left_at_its_time_limit(case: VendorCase, vendor: Vendor) -> None:
-    """alpaca-py alone would wait for ever."""
-    vendor.fault = "hang"
+@pytest.mark.parametrize("fault", ["hang", "drip"])
+def test_a_vendor_that_does_not_finish_is_left_at_its_time_limit(
+    case: VendorCase, vendor: Vendor, fault: str
+) -> None:
+    """alpaca-py alone would wait for ever, and a slow drip outlives every read timeout."""
+    vendor.fault = fault
     started = time.monotonic()
     with pytest.raises(SourceUnavailableError):
         case.build(vendor.url, SHORT).bars(case.request())
-    assert time.monotonic() - started < SHORT.timeout_s + 0.6
+    assert time.monotonic() - started < SHORT.timeout_s + 1.0
 
 
 @pytest.mark.parametrize("fault", ["429", "403", "html", "truncated", "gone"])

@@ -11,7 +11,7 @@ from quant.core.clock import SteppedClock
 from quant.core.errors import PolicyError
 from resources.market_data.policy import SourcesPolicy, VendorPolicy, build_failover, build_sources
 from resources.market_data.skips import SkipReason
-from tests.integration.test_source_failover import FakeSource
+from tests.fake_sources import FakeSource
 from tests.loopback import serving
 from tests.vendor_answers import KEY, NOW, RAW, SECRET, VENDORS
 
@@ -35,7 +35,7 @@ def test_the_default_asks_the_sample_alone(tmp_path: Path) -> None:
 def test_a_vendor_without_its_key_is_left_out_with_the_variable_named(tmp_path: Path) -> None:
     policy = SourcesPolicy(priority=ALL_VENDORS)
     built = build_sources(policy, environment={"PMX_FINNHUB_KEY": "  "}, cache_dir=tmp_path)
-    assert [source.name for source in built.sources] == ["yfinance", "ccxt"]
+    assert [source.name for source in built.sources] == ["yfinance", "ccxt_binance"]
     told = {skip.source: skip.message for skip in built.absent}
     assert set(told) == {"alpha_vantage", "finnhub", "alpaca"}
     assert "PMX_FINNHUB_KEY" in told["finnhub"]
@@ -45,7 +45,8 @@ def test_a_vendor_without_its_key_is_left_out_with_the_variable_named(tmp_path: 
 def test_with_all_keys_all_vendors_stand_in_the_order_of_the_policy(tmp_path: Path) -> None:
     policy = SourcesPolicy(priority=tuple(reversed(ALL_VENDORS)))
     built = build_sources(policy, environment=ENVIRONMENT, cache_dir=tmp_path)
-    assert [source.name for source in built.sources] == list(reversed(ALL_VENDORS))
+    assert [source.name for source in built.sources] == ["ccxt_binance", *reversed(ALL_VENDORS[:4])]
+    assert set(built.limits) == {source.name for source in built.sources}
     assert KEY.get_secret_value() not in repr(built)
 
 
@@ -70,6 +71,22 @@ def test_an_unknown_source_in_the_list_is_a_policy_error(tmp_path: Path) -> None
     with pytest.raises(PolicyError, match="yahooo") as caught:
         build_sources(SourcesPolicy(priority=("yahooo",)), environment={}, cache_dir=tmp_path)
     assert "yfinance" in caught.value.remedy
+
+
+def test_another_feed_does_not_read_the_first_ones_cache(tmp_path: Path) -> None:
+    """A tenth of a market's volume must not pass for the whole after a change of plan."""
+    alpaca = VENDORS["alpaca"]
+    with serving(alpaca.respond(RAW)) as vendor:
+        for feed in ("iex", "sip", "iex"):
+            policy = SourcesPolicy.model_validate(
+                {"priority": ["alpaca"], "alpaca": {"base_url": vendor.url, "feed": feed}}
+            )
+            failover = build_failover(
+                policy, environment=ENVIRONMENT, cache_dir=tmp_path, clock=SteppedClock(NOW)
+            )
+            failover.bars(alpaca.request())
+        # Two pages each for two feeds; the third question is answered from disk.
+        assert [ask.query["feed"] for ask in vendor.asks] == ["iex", "iex", "sip", "sip"]
 
 
 @pytest.mark.parametrize(

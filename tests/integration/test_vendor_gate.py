@@ -55,7 +55,7 @@ def test_retries_end_with_the_time_and_not_only_with_their_number() -> None:
         started = time.monotonic()
         with pytest.raises(SourceUnavailableError):
             client(vendor.url, retries=1000, timeout_s=0.8).get("/", {})
-        assert time.monotonic() - started < 1.2
+        assert time.monotonic() - started < 1.6
 
 
 def test_the_vendors_own_words_are_shown_without_the_key() -> None:

@@ -16,6 +16,7 @@ from apps.cli.commands import COMMANDS, HEADINGS
 from apps.cli.main import main
 from quant.core import errors
 from resources.settings import project_root
+from resources.telemetry import QUIET
 from tests.unit.apps.sample_commands import ENTRIES
 
 Pmx = Callable[..., tuple[int, str, str]]
@@ -147,6 +148,16 @@ def test_a_misspelt_variable_is_warned_about(pmx: Pmx, monkeypatch: pytest.Monke
     assert "warning: the environment variable PMX_BOOOK is not known" in err
 
 
+def test_every_command_runs_with_the_telemetry_of_all_tools_off(
+    pmx: Pmx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the environment says otherwise."""
+    for name in QUIET:
+        monkeypatch.setenv(name, "True")
+    assert pmx("add", "1", "--json")[0] == 0
+    assert {name: os.environ[name] for name in QUIET} == QUIET
+
+
 def test_home_can_be_chosen_by_option(pmx: Pmx, tmp_path: Path) -> None:
     shown = json.loads(pmx("config", "show", "--home", str(tmp_path), "--json", real=True)[1])
     assert shown["settings"]["home"] == str(tmp_path)
@@ -236,6 +247,39 @@ def test_a_reader_that_closes_early_is_no_failure(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (0, b"")
     os.close(writer)
+
+
+@pytest.mark.parametrize("arguments", ["exit-codes", "exit-codes --json"])
+@pytest.mark.parametrize(("redirect", "code"), [(">&-", 0), ("2>&- >/dev/null", 0)])
+def test_closed_streams_do_not_stop_a_command(
+    tmp_path: Path, arguments: str, redirect: str, code: int
+) -> None:
+    """Schedulers start processes so; Python then has None where a stream should be."""
+    done = shell(f"{arguments} {redirect}", home=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", ["exit-codes", "exit-codes --json"])
+def test_a_result_that_does_not_fit_on_the_disk_is_one_clear_error(
+    tmp_path: Path, arguments: str
+) -> None:
+    done = shell(f"{arguments} >/dev/full", home=tmp_path)
+    assert done.returncode == 6
+    assert done.stderr.startswith(b"error: the disk is full")
+    assert done.stderr.count(b"\n") == 2
+
+
+def shell(line: str, *, home: Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        f"exec {sys.executable} -m apps.cli.main {line}",
+        shell=True,
+        cwd=project_root(),
+        env=os.environ | {"PMX_HOME": str(home)},
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

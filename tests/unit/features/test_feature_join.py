@@ -77,6 +77,25 @@ def test_times_without_a_zone_or_missing_are_refused() -> None:
         joined(features.drop(columns="session"), ("A", 3))
 
 
+@pytest.mark.parametrize("kind", ["category", "object", "str"])
+def test_the_type_of_the_symbol_column_does_not_matter(kind: str) -> None:
+    """Frames from DuckDB, Parquet and by hand differ in it; the left one's is kept."""
+    left = pd.DataFrame({"symbol": ["A"], "as_of": at(5)}).astype({"symbol": kind})
+    got = as_of_join(left, rows(("A", 1, 2, 1.0), ("B", 1, 2, 2.0)))
+    assert got["value"].tolist() == [1.0]
+    assert got["symbol"].dtype == left["symbol"].dtype
+
+
+def test_empty_frames_join_to_nothing_known() -> None:
+    """A store without rows knows nothing; no question has no answer."""
+    left = pd.DataFrame({"symbol": ["A"], "as_of": at(5)})
+    none = rows(("A", 1, 2, 1.0)).head(0)
+    untyped = pd.DataFrame(columns=["symbol", "session", "known_at", "value"])
+    assert as_of_join(left, none)["value"].isna().all()
+    assert as_of_join(left, untyped)["value"].isna().all()
+    assert len(as_of_join(left.head(0), rows(("A", 1, 2, 1.0)))) == 0
+
+
 DAY = st.integers(1, 12)
 ENTRIES = st.lists(st.tuples(st.sampled_from("AB"), DAY, DAY), min_size=1, max_size=12, unique=True)
 

@@ -1,5 +1,7 @@
 """Values against references written another way: pandas, plain loops, published formulas."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -212,6 +214,94 @@ def test_adx_is_wilders(got: pd.DataFrame, apple: pd.DataFrame) -> None:
     dx = (100 * (plus_di - minus_di).abs() / (plus_di + minus_di)).iloc[14:]
     adx = _recursive(dx, 13, dx.iloc[:14].mean(), 1 / 14).reindex(apple.index)
     same(got["adx_14_percent"], adx, atol=1e-9)
+
+
+Formula = Callable[[pd.DataFrame], pd.Series]
+
+
+def _typical(b: pd.DataFrame) -> pd.Series:
+    return (b["high"] + b["low"] + b["close"]) / 3
+
+
+def _flow(b: pd.DataFrame) -> pd.Series:
+    place = (2 * b["close"] - b["low"] - b["high"]) / (b["high"] - b["low"])
+    return (place * b["volume"]).fillna(0)
+
+
+def _weighted(series: pd.Series, bars: int) -> pd.Series:
+    weights = np.arange(1, bars + 1)
+    return series.rolling(bars).apply(lambda x: x @ weights / weights.sum(), raw=True)
+
+
+def _next_on_the_line(series: pd.Series, bars: int) -> pd.Series:
+    steps = np.arange(bars)
+    return series.rolling(bars).apply(lambda x: np.polyval(np.polyfit(steps, x, 1), bars), raw=True)
+
+
+def _path(b: pd.DataFrame, bars: int) -> pd.Series:
+    return b["close"].diff().abs().rolling(bars).sum()
+
+
+def _mean_deviation(series: pd.Series, bars: int) -> pd.Series:
+    return series.rolling(bars).apply(lambda x: np.abs(x - x.mean()).mean(), raw=True)
+
+
+def _span(b: pd.DataFrame, bars: int) -> pd.Series:
+    return b["high"].rolling(bars).max() - b["low"].rolling(bars).min()
+
+
+FORMULAS: dict[str, Formula] = {
+    "sma_50_price": lambda b: b["close"].rolling(50).mean(),
+    "wma_20_price": lambda b: _weighted(b["close"], 20),
+    "vwma_20_price": lambda b: (
+        (b["close"] * b["volume"]).rolling(20).sum() / b["volume"].rolling(20).sum()
+    ),
+    "max_252_price": lambda b: b["close"].rolling(252).max(),
+    "typical_price": _typical,
+    "tsf_14_price": lambda b: _next_on_the_line(b["close"], 14),
+    "forecast_oscillator_5_percent": lambda b: (
+        100 * (1 - _next_on_the_line(b["close"], 5).shift(1) / b["close"])
+    ),
+    "dpo_20_price": lambda b: b["close"].shift(11) - b["close"].rolling(20).mean(),
+    "momentum_10_price": lambda b: b["close"].diff(10),
+    "rocp_252_ratio": lambda b: b["close"].pct_change(252),
+    "coppock_percent": lambda b: _weighted(
+        100 * (b["close"].pct_change(11) + b["close"].pct_change(14)), 10
+    ),
+    "efficiency_10_ratio": lambda b: b["close"].diff(10).abs() / _path(b, 10),
+    "vhf_28_ratio": lambda b: (
+        (b["close"].rolling(28).max() - b["close"].rolling(28).min()) / _path(b, 28)
+    ),
+    "balance_of_power_ratio": lambda b: (b["close"] - b["open"]) / (b["high"] - b["low"]),
+    "qstick_10_price": lambda b: (b["close"] - b["open"]).rolling(10).mean(),
+    "williams_r_14_percent": lambda b: (
+        -100 * (b["high"].rolling(14).max() - b["close"]) / _span(b, 14)
+    ),
+    "cci_14_index": lambda b: (
+        (_typical(b) - _typical(b).rolling(14).mean()) / (0.015 * _mean_deviation(_typical(b), 14))
+    ),
+    "vortex_14_plus_ratio": lambda b: (
+        (b["high"] - b["low"].shift()).abs().rolling(14).sum() / _true_range(b).rolling(14).sum()
+    ),
+    "adr_14_price": lambda b: (b["high"] - b["low"]).rolling(14).mean(),
+    "mean_deviation_14_price": lambda b: _mean_deviation(b["close"], 14),
+    "median_31_price": lambda b: b["close"].rolling(31).median(),
+    "relative_volume_20_ratio": lambda b: b["volume"] / b["volume"].rolling(20).mean().shift(1),
+    "chaikin_ad_shares": lambda b: _flow(b).cumsum(),
+    "chaikin_flow_20_ratio": lambda b: _flow(b).rolling(20).sum() / b["volume"].rolling(20).sum(),
+    "vwap_since_start_price": lambda b: (_typical(b) * b["volume"]).cumsum() / b["volume"].cumsum(),
+    "close_volume_30_ratio": lambda b: b["close"].rolling(30).corr(b["volume"]),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_indicators_are_what_their_descriptions_say(
+    got: pd.DataFrame, apple: pd.DataFrame, name: str
+) -> None:
+    """B2: a formula in pandas beside each; warm-up may be longer than the formula needs."""
+    expected = FORMULAS[name](apple).where(got[name].notna())
+    assert got[name].notna().sum() > 1900
+    same(got[name], expected, rtol=1e-7, atol=1e-9)
 
 
 def test_an_engulfing_candle_is_seen_the_day_it_closes() -> None:

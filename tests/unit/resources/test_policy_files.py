@@ -114,7 +114,8 @@ is_open: true
         ("is_open: true\nlabel: \xe9\n".encode("latin-1"), 2, "not UTF-8", "save the file"),
         ("is_open: true\n".encode("utf-16"), 1, "not UTF-8", "save the file"),
         ("a: " + "[" * 3000 + "]" * 3000, 1, "nesting", "flatten"),
-        ("[" * 3000, 1, "not YAML", "mend"),
+        ("[" * 3000, 1, "nesting", "flatten"),
+        ("- [[", 1, "not YAML", "mend"),
         ("a: " + "9" * 6000, 1, "", ""),
     ],
 )

@@ -74,8 +74,9 @@ class BarSource(Protocol):
 
     A source answers only for the symbols it has, with an empty frame (columns in place) when it has
     none of them. It raises `SourceUnavailableError` when asking again may help,
-    `SourceRefusedError` when it will not, and `SourceAnswerError` when an answer came that cannot
-    be believed. `session` and `ex_session` hold `datetime.date`; times are aware and in UTC.
+    `SourceRefusedError` when it will not (also where the vendor says that it knows none of the
+    symbols), and `SourceAnswerError` when an answer came that cannot be believed. `session` and
+    `ex_session` hold `datetime.date`; times are aware and in UTC.
     """
 
     @property

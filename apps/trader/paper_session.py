@@ -160,7 +160,9 @@ def _opening(desk: _Session, before: Book, actions: Sequence[CorporateAction]) -
 def _is_due(action: CorporateAction, before: Book, session: dt.date) -> bool:
     """After the last session that was traded: an action may fall on a day between two."""
     last = before.closed_session
-    return action.ex_session <= session and (last is None or action.ex_session > last)
+    if last is None:
+        return action.ex_session == session
+    return last < action.ex_session <= session
 
 
 def _sending(desk: _Session) -> list[Event]:

@@ -58,8 +58,8 @@ if TYPE_CHECKING:
 _TABLES: Final = "projection.sqlite"
 _SEVERITY: Final = (Mode.NORMAL, Mode.REDUCE, Mode.PAUSE, Mode.EMERGENCY)
 _DAMAGE_REMEDY: Final = (
-    "restore the folder from a copy, or salvage the sound part; if PMX_LEDGER_URL was pointed at "
-    "the tables of another ledger, give this one its own"
+    "restore the folder from a copy, or keep its sound part with salvage; if PMX_LEDGER_URL was "
+    "pointed at the tables of another ledger, give this one its own"
 )
 
 
@@ -138,7 +138,7 @@ class Ledger:
         """
         lock = WriterLock.take(directory, wait_seconds=wait_seconds)
         try:
-            tables = _open_tables(directory, url)
+            tables = open_tables(directory, url)
             index = _Index(tables_head=tables.head())
             journal = Journal.open(
                 directory,
@@ -560,7 +560,7 @@ def _decode(payload: str) -> Event:
     return codec.from_payload(json.loads(payload))
 
 
-def _open_tables(directory: Path, url: str | None) -> "Projection":
+def open_tables(directory: Path, url: str | None) -> "Projection":
     """The tables, made anew when their file is beyond reading: they hold nothing of their own."""
     import sqlalchemy as sa
 

@@ -9,9 +9,13 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from apps.trader.paper_session import trade_session
 from quant.core.clock import SteppedClock
@@ -46,6 +50,7 @@ class Killer:
 
     at: int
     seen: list[str] = field(default_factory=list)
+    torn_at: int = -1
 
     def step(self, name: str) -> None:
         self.seen.append(name)
@@ -53,9 +58,12 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def half_write(self, descriptor: int, data: bytes, offset: int) -> int:
-        """Writes half, which is a step of its own, and leaves the rest to the next call."""
-        half = max(1, len(data) // 2)
-        written = os.pwrite(descriptor, data[:half], offset)
+        """Writes half of a commit, which is a step of its own, and then the rest."""
+        if self.torn_at >= 0:
+            self.torn_at = -1
+            return os.pwrite(descriptor, data, offset)
+        self.torn_at = offset
+        written = os.pwrite(descriptor, data[: len(data) // 2], offset)
         self.step("journal.half_written")
         return written
 
@@ -84,13 +92,28 @@ def prepare(directory: Path) -> None:
         )
 
 
+@contextmanager
+def watched_tables(killer: Killer) -> Iterator[None]:
+    """The moment before each commit of the SQL tables is a step too."""
+
+    def step(_connection: object) -> None:
+        killer.step("tables.before_commit")
+
+    sa.event.listen(sa.Engine, "commit", step)
+    yield
+    sa.event.remove(sa.Engine, "commit", step)
+
+
 def trade(directory: Path, killer: Killer) -> str:
     """Both sessions; on Wednesday MSFT splits two for one."""
     clock = SteppedClock(after_close(WEDNESDAY))
     split = CorporateAction(
         symbol="MSFT", ex_session=WEDNESDAY, kind=ActionKind.SPLIT, value=Decimal("0.5")
     )
-    with Ledger.open(directory, clock=clock, probe=killer.step, pwrite=killer.half_write) as ledger:
+    with (
+        watched_tables(killer),
+        Ledger.open(directory, clock=clock, probe=killer.step, pwrite=killer.half_write) as ledger,
+    ):
         for session in (TUESDAY, WEDNESDAY):
             killer.step(f"before {session}")
             trade_session(
@@ -128,16 +151,13 @@ def main(work: Path) -> None:
     prepare(work / "calm")
     expected = trade(work / "calm", calm)
     endings = [forked(work, at) for at in range(1, len(calm.seen) + 1)]
-    print(
-        json.dumps(
-            {
-                "steps": calm.seen,
-                "expected": expected,
-                "killed": [killed for killed, _ in endings],
-                "endings": [ending for _, ending in endings],
-            }
-        )
-    )
+    result = {
+        "steps": calm.seen,
+        "expected": expected,
+        "killed": [killed for killed, _ in endings],
+        "endings": [ending for _, ending in endings],
+    }
+    sys.stdout.write(json.dumps(result))
 
 
 if __name__ == "__main__":

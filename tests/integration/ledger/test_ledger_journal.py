@@ -25,7 +25,7 @@ from quant.core.errors import (
     UsageError,
 )
 from quant.execution import FillRecorded, Mode, Side
-from resources.ledger import Ledger
+from resources.ledger import Ledger, salvage
 from resources.ledger.journal import JOURNAL_NAME, Record, line_of, render, scan
 from tests.execution_values import BOOK, MONDAY, after_close, fill, intent, opened, recorded
 
@@ -160,6 +160,41 @@ def test_a_damaged_ledger_can_be_looked_at_and_is_paused(tmp_path: Path) -> None
     assert (tmp_path / JOURNAL_NAME).read_bytes() == before
     with Ledger.read(tmp_path) as reader:
         assert reader.verify().problems
+
+
+def test_a_salvaged_ledger_keeps_its_sound_part_and_stays_paused(tmp_path: Path) -> None:
+    """A person decides to go on with three of six records: the rest is kept as evidence."""
+    lengths = filled(tmp_path)
+    with pytest.raises(UsageError, match="is sound"):
+        salvage(tmp_path, clock=CLOCK)
+    _flip(tmp_path / JOURNAL_NAME, sum(lengths[:3]) + 100, bit=0)
+    damaged = (tmp_path / JOURNAL_NAME).read_bytes()
+    report = salvage(tmp_path, clock=CLOCK)
+    assert report.kept_seq == 3
+    assert "missing are the records 4 to 6" in report.lost
+    assert (tmp_path / report.kept_in).read_bytes() == damaged
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.verify().is_sound
+        assert len(ledger.intents(book=BOOK)) == 2
+        assert ledger.mode(BOOK) is Mode.PAUSE
+
+
+def test_tables_compile_for_postgres_with_exact_numbers_and_zoned_times() -> None:
+    """The same tables on the larger database: NUMERIC money and moments with their zone."""
+    from sqlalchemy.dialects import postgresql
+    from sqlalchemy.schema import CreateTable
+
+    from resources.ledger import tables
+
+    ddl = str(CreateTable(tables.fills).compile(dialect=postgresql.dialect()))
+    assert "price NUMERIC NOT NULL" in ddl
+    assert "event_time TIMESTAMP WITH TIME ZONE NOT NULL" in ddl
+
+
+def test_importing_the_ledger_does_not_import_the_database_layer() -> None:
+    """Half a second that a command which opens no ledger need not wait."""
+    done = _python("import sys, resources.ledger; print('sqlalchemy' in sys.modules)")
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def test_every_flipped_bit_inside_the_chain_is_found(tmp_path: Path) -> None:

@@ -147,9 +147,11 @@ def fill(
 
 def verdict(
     subject: str = "trend",
+    *,
     outcome: Outcome = Outcome.PASS,
     kind: SubjectKind = SubjectKind.STRATEGY,
     session: dt.date = MONDAY,
+    code_version: str = "c1",
 ) -> VerdictRecorded:
     return VerdictRecorded(
         subject_kind=kind,
@@ -159,7 +161,7 @@ def verdict(
         session=session,
         run_id="run-1",
         snapshot_id="snap-1",
-        code_version="c1",
+        code_version=code_version,
         evidence={"audits": "20"},
     )
 

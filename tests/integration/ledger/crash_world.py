@@ -78,7 +78,7 @@ def prepare(directory: Path) -> None:
     """What nights before have recorded: a book, verdicts and the wishes of two sessions."""
     clock = SteppedClock(after_close(MONDAY))
     with Ledger.open(directory, clock=clock) as ledger:
-        ledger.append_all([opened(), verdict(), verdict("mood", Outcome.FAIL)])
+        ledger.append_all([opened(), verdict(), verdict("mood", outcome=Outcome.FAIL)])
         ledger.append_all(
             recorded(
                 intent(20, symbol="AAPL"),

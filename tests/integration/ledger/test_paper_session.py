@@ -139,6 +139,13 @@ def test_without_a_passing_verdict_nothing_is_sent(ledger: Ledger) -> None:
     assert ledger.orders(BOOK) == []
 
 
+def test_an_old_session_judged_again_does_not_overrule_a_later_verdict(ledger: Ledger) -> None:
+    """A backfill that passes Monday's audit anew cannot lift what Tuesday's audit refused."""
+    ledger.append_all([verdict(outcome=Outcome.FAIL, session=TUESDAY)])
+    ledger.append_all([verdict(outcome=Outcome.PASS, session=MONDAY, code_version="c2")])
+    assert ledger.verdict("trend").outcome is Outcome.FAIL  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("scope", [BOOK, "*"])
 def test_a_pause_of_one_book_or_of_all_stops_it(ledger: Ledger, scope: str) -> None:
     """The stricter of the two modes holds, and the refusal says which."""

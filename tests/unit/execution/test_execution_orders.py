@@ -111,7 +111,7 @@ def test_a_missing_or_failed_verdict_refuses_for_strategy_and_model_alike() -> N
         "verdict",
         "the ledger holds no verdict on model garch",
     )
-    known["garch"] = verdict("garch", Outcome.INCONCLUSIVE, SubjectKind.MODEL)
+    known["garch"] = verdict("garch", outcome=Outcome.INCONCLUSIVE, kind=SubjectKind.MODEL)
     _, open_question = admit([wish], desk(verdict=lambda _kind, name: known.get(name)))
     assert open_question[0].reason == "the verdict on model garch is inconclusive: too few audits"
 

@@ -12,6 +12,7 @@ Four commits make a session, and each step is decided from what the ledger holds
 """
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -177,7 +178,7 @@ def _sending(desk: _Session) -> list[Event]:
         session=desk.session,
         book=ledger.book(desk.book),
         mode=ledger.mode(desk.book),
-        verdict=lambda kind, name: ledger.verdict(name, kind=kind),
+        verdict=functools.cache(lambda kind, name: ledger.verdict(name, kind=kind)),
         policy=desk.policy,
         costs_of=desk.costs_of,
         unknown=_unresolved(ledger.open_orders(desk.book), desk.session),

@@ -12,6 +12,7 @@ Four commits make a session, and each step is decided from what the ledger holds
 """
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -160,7 +161,9 @@ def _opening(desk: _Session, before: Book, actions: Sequence[CorporateAction]) -
 def _is_due(action: CorporateAction, before: Book, session: dt.date) -> bool:
     """After the last session that was traded: an action may fall on a day between two."""
     last = before.closed_session
-    return action.ex_session <= session and (last is None or action.ex_session > last)
+    if last is None:
+        return action.ex_session == session
+    return last < action.ex_session <= session
 
 
 def _sending(desk: _Session) -> list[Event]:
@@ -175,7 +178,7 @@ def _sending(desk: _Session) -> list[Event]:
         session=desk.session,
         book=ledger.book(desk.book),
         mode=ledger.mode(desk.book),
-        verdict=lambda kind, name: ledger.verdict(name, kind=kind),
+        verdict=functools.cache(lambda kind, name: ledger.verdict(name, kind=kind)),
         policy=desk.policy,
         costs_of=desk.costs_of,
         unknown=_unresolved(ledger.open_orders(desk.book), desk.session),

@@ -2,5 +2,6 @@
 
 from resources.ledger.journal import Head, TornTail
 from resources.ledger.ledger import Ledger, OrderStatus, Recorded
+from resources.ledger.salvage import Salvage, salvage
 
-__all__ = ["Head", "Ledger", "OrderStatus", "Recorded", "TornTail"]
+__all__ = ["Head", "Ledger", "OrderStatus", "Recorded", "Salvage", "TornTail", "salvage"]

@@ -33,7 +33,15 @@ from quant.execution.events import (
     SubjectKind,
     VerdictRecorded,
 )
-from quant.execution.orders import OPEN_STATES, Fill, Intent, Order, OrderState, Refusal
+from quant.execution.orders import (
+    OPEN_STATES,
+    Fill,
+    Intent,
+    LedgerHead,
+    Order,
+    OrderState,
+    Refusal,
+)
 from resources.ledger.journal import (
     JOURNAL_NAME,
     Head,
@@ -58,8 +66,8 @@ if TYPE_CHECKING:
 _TABLES: Final = "projection.sqlite"
 _SEVERITY: Final = (Mode.NORMAL, Mode.REDUCE, Mode.PAUSE, Mode.EMERGENCY)
 _DAMAGE_REMEDY: Final = (
-    "restore the folder from a copy, or salvage the sound part; if PMX_LEDGER_URL was pointed at "
-    "the tables of another ledger, give this one its own"
+    "restore the folder from a copy, or keep its sound part with salvage; if PMX_LEDGER_URL was "
+    "pointed at the tables of another ledger, give this one its own"
 )
 
 
@@ -138,7 +146,7 @@ class Ledger:
         """
         lock = WriterLock.take(directory, wait_seconds=wait_seconds)
         try:
-            tables = _open_tables(directory, url)
+            tables = open_tables(directory, url)
             index = _Index(tables_head=tables.head())
             journal = Journal.open(
                 directory,
@@ -246,9 +254,10 @@ class Ledger:
             self._tables.hold(record)
         return self._recorded(events, payloads, records)
 
-    def head(self) -> Head:
-        """The last acknowledged record: its number and hash."""
-        return self._journal.head if self._journal else self._tables.head()
+    def head(self) -> LedgerHead:
+        """The last acknowledged record, for a decision to name what it could have seen."""
+        head = self._acknowledged()
+        return LedgerHead(seq=head.seq, hash=head.hash)
 
     def book(self, name: str, *, until_seq: int | None = None) -> Book:
         """The book now, or derived again as it stood after the record `until_seq`."""
@@ -365,8 +374,11 @@ class Ledger:
     def verdict(
         self, subject: str, *, kind: SubjectKind = SubjectKind.STRATEGY
     ) -> VerdictRecorded | None:
-        """The latest verdict on a strategy or model; None when nobody judged it."""
-        last = self._latest("verdicts", subject=subject, subject_kind=kind.value)
+        """The verdict of the latest session on a strategy or model; None when nobody judged it.
+
+        An old session judged again today is no news: it never replaces a later session's verdict.
+        """
+        last = self._latest("verdicts", by="session", subject=subject, subject_kind=kind.value)
         return last if isinstance(last, VerdictRecorded) else None
 
     def trial_count(self, family: str) -> int:
@@ -414,7 +426,10 @@ class Ledger:
         from resources.ledger.verify import verify
 
         self._tables.flush()
-        return verify(self.directory, self._tables, acknowledged=self.head())
+        return verify(self.directory, self._tables, acknowledged=self._acknowledged())
+
+    def _acknowledged(self) -> Head:
+        return self._journal.head if self._journal else self._tables.head()
 
     def _settle(self, index: _Index, on_damage: str, *, is_shared: bool) -> None:
         if self.damage:
@@ -488,9 +503,10 @@ class Ledger:
             query = query.where(condition)
         return self._decoded(query.order_by(table.c.seq))
 
-    def _latest(self, name: str, **wanted: Any) -> Event | None:
+    def _latest(self, name: str, *, by: str = "seq", **wanted: Any) -> Event | None:
         query, table = _of_table(name, wanted)
-        found = self._decoded(query.order_by(table.c.seq.desc()).limit(1))
+        latest_first = (table.c[by].desc(), table.c.seq.desc())
+        found = self._decoded(query.order_by(*latest_first).limit(1))
         return found[0] if found else None
 
     def _statuses(self, conditions: list[Any]) -> list[OrderStatus]:
@@ -560,7 +576,7 @@ def _decode(payload: str) -> Event:
     return codec.from_payload(json.loads(payload))
 
 
-def _open_tables(directory: Path, url: str | None) -> "Projection":
+def open_tables(directory: Path, url: str | None) -> "Projection":
     """The tables, made anew when their file is beyond reading: they hold nothing of their own."""
     import sqlalchemy as sa
 

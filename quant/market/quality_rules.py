@@ -65,6 +65,14 @@ class QualityPolicy(Policy):
     # ... and only if it would be an outlier by itself: some ratio is near to any large move.
     split_robust_z_min: float = Field(default=12.0, gt=0)
 
+    @property
+    def history_sessions(self) -> int:
+        """How many sessions of bars a night has to read to judge its window as all of them would.
+
+        One window for the scale, one more for what is compared with the time before it.
+        """
+        return 2 * self.scale_window_sessions + self.lookback_sessions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityRule:

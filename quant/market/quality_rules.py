@@ -147,7 +147,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "price_not_positive",
         "price_is_not_positive",
         _CRITICAL,
-        "A price of the bar is zero or negative.",
+        "A price of the bar is zero, negative or infinite.",
         holds=False,
     ),
     _at_most(
@@ -161,7 +161,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "negative_volume",
         "volume_is_negative",
         _CRITICAL,
-        "The volume is negative.",
+        "The volume is negative or infinite.",
         holds=False,
     ),
     _claim(
@@ -175,7 +175,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "known_before_event",
         "known_before_event",
         _CRITICAL,
-        "The bar claims to have been known before it was complete.",
+        "The bar was known before it was complete, or does not say when it was known.",
         holds=False,
     ),
     _at_most(

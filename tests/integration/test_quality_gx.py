@@ -206,16 +206,14 @@ def test_signals_weights_and_fills_have_their_walls(quality: Quality) -> None:
     assert quality.validate("order_fills", fills.iloc[:0], keys=("symbol",), run_name="n").success
 
 
-def test_the_pages_stand_alone(
-    companion: Companion, quality: Quality, dell: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_the_pages_stand_alone(quality: Quality, dell: pd.DataFrame, tmp_path: Path) -> None:
     """Nothing is fetched from elsewhere, no script runs, and foreign text stays text."""
     hostile = pd.DataFrame({"symbol": ["<svg onload=alert(1)>"], "session": NIGHT, "weight": [2.0]})
     reports = [
         quality.validate("raw_daily_bars", dell, run_name="night-1"),
         quality.validate("target_daily_weights", hostile, run_name="<b>night"),
     ]
-    index = companion.call("resources.quality_docs:build_data_docs", reports, tmp_path)
+    index = quality.submit_docs(reports, tmp_path).result()
     assert index == tmp_path / "index.html"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "index.html",

@@ -216,18 +216,34 @@ def _moves(
     size = np.abs(z)
     before = layout.previous(move)
     taken_back = (move * before < 0) & (np.abs(move + before) < 0.2 * np.abs(before))
-    turnover = bars["volume"].to_numpy(dtype=float) * close
-    usual = layout.trailing_median(turnover, window=window, least=least)
-    backed = (usual > 0) & (turnover >= policy.corroborating_turnover_ratio * usual)
+    backed = _backed_by_trading(layout, bars, policy)
     split_like = (_log_distance_to_split(move) < policy.split_log_distance_max) & ~backed
     return {
         "return_robust_z": size,
-        "uncorroborated_robust_z": np.where(backed, 0.0, size),
+        "uncorroborated_robust_z": np.where(backed, size / policy.corroborated_z_divisor, size),
         "reversal_robust_z": np.where(taken_back, np.fmin(size, layout.previous(size)), 0.0),
         "split_ratio_suspect": np.where(
             np.isfinite(size), split_like & (size > policy.split_robust_z_min), np.nan
         ),
     }
+
+
+def _backed_by_trading(
+    layout: SeriesLayout, bars: pd.DataFrame, policy: QualityPolicy
+) -> BoolArray:
+    """Whether far more was traded than usual, in units as well as in money.
+
+    Both, because a price ten times too high inflates its own turnover, and a split that nobody
+    adjusted for inflates its own number of shares.
+    """
+    volume = bars["volume"].to_numpy(dtype=float)
+    backed = np.ones(len(volume), dtype=bool)
+    for traded in (volume, volume * bars["close"].to_numpy(dtype=float)):
+        usual = layout.trailing_median(
+            traded, window=policy.scale_window_sessions, least=policy.scale_sessions_min
+        )
+        backed &= (usual > 0) & (traded >= policy.corroborating_volume_ratio * usual)
+    return backed
 
 
 def _beyond_market(

@@ -58,8 +58,10 @@ class QualityPolicy(Policy):
     uncorroborated_robust_z_max: float = Field(default=20.0, gt=0)
     reversal_robust_z_max: float = Field(default=8.0, gt=0)
 
-    # Real news trades: turnover in money at least this multiple of its own median backs a move.
-    corroborating_turnover_ratio: float = Field(default=2.0, gt=1)
+    # Real news trades: volume and turnover at least this multiple of their medians back a move.
+    corroborating_volume_ratio: float = Field(default=2.0, gt=1)
+    # How much larger a move is believed when trading backs it; nothing excuses a misplaced comma.
+    corroborated_z_divisor: float = Field(default=3.0, ge=1)
     # A jump counts as a split ratio within this distance of its logarithm ...
     split_log_distance_max: float = Field(default=0.03, gt=0)
     # ... and only if it would be an outlier by itself: some ratio is near to any large move.
@@ -218,7 +220,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "uncorroborated_robust_z",
         "uncorroborated_robust_z_max",
         _CRITICAL,
-        "The move is extreme and no surge of turnover backs it.",
+        "The move is too extreme for the trading behind it.",
     ),
     _at_most(
         "spike_reversed",

@@ -100,17 +100,18 @@ def _row_checks(frame: pd.DataFrame, days: DayArray, calendar: DayArray) -> dict
     """What a bar tells without its neighbours."""
     prices = frame.loc[:, list(PRICE_COLUMNS)].to_numpy(dtype=float)
     volume = frame["volume"].to_numpy(dtype=float)
-    known_before = (frame["known_at"] < frame["event_time"]).to_numpy(dtype=bool)
+    # Turned around on purpose: a bar that does not say when it was known has not proved it.
+    known_before = ~(frame["known_at"] >= frame["event_time"]).to_numpy(dtype=bool)
     with np.errstate(invalid="ignore"):
-        not_positive = (prices <= 0).any(axis=1)
+        not_positive = ((prices <= 0) | np.isinf(prices)).any(axis=1)
     return {
         "staleness_sessions": np.zeros(len(frame)),
         "is_session": np.isin(days, calendar),
         "close_is_missing": ~np.isfinite(prices[:, 3]),
         "price_is_not_positive": not_positive,
         "ohlc_violation": _ohlc_violation(prices),
-        "volume_is_negative": _claim(volume < 0, known=np.isfinite(volume)),
-        "volume_is_zero": _claim(volume == 0, known=np.isfinite(volume)),
+        "volume_is_negative": _claim((volume < 0) | np.isinf(volume), known=~np.isnan(volume)),
+        "volume_is_zero": _claim(volume == 0, known=~np.isnan(volume)),
         "known_before_event": known_before,
     }
 
@@ -215,18 +216,34 @@ def _moves(
     size = np.abs(z)
     before = layout.previous(move)
     taken_back = (move * before < 0) & (np.abs(move + before) < 0.2 * np.abs(before))
-    turnover = bars["volume"].to_numpy(dtype=float) * close
-    usual = layout.trailing_median(turnover, window=window, least=least)
-    backed = (usual > 0) & (turnover >= policy.corroborating_turnover_ratio * usual)
+    backed = _backed_by_trading(layout, bars, policy)
     split_like = (_log_distance_to_split(move) < policy.split_log_distance_max) & ~backed
     return {
         "return_robust_z": size,
-        "uncorroborated_robust_z": np.where(backed, 0.0, size),
+        "uncorroborated_robust_z": np.where(backed, size / policy.corroborated_z_divisor, size),
         "reversal_robust_z": np.where(taken_back, np.fmin(size, layout.previous(size)), 0.0),
         "split_ratio_suspect": np.where(
             np.isfinite(size), split_like & (size > policy.split_robust_z_min), np.nan
         ),
     }
+
+
+def _backed_by_trading(
+    layout: SeriesLayout, bars: pd.DataFrame, policy: QualityPolicy
+) -> BoolArray:
+    """Whether far more was traded than usual, in units as well as in money.
+
+    Both, because a price ten times too high inflates its own turnover, and a split that nobody
+    adjusted for inflates its own number of shares.
+    """
+    volume = bars["volume"].to_numpy(dtype=float)
+    backed = np.ones(len(volume), dtype=bool)
+    for traded in (volume, volume * bars["close"].to_numpy(dtype=float)):
+        usual = layout.trailing_median(
+            traded, window=policy.scale_window_sessions, least=policy.scale_sessions_min
+        )
+        backed &= (usual > 0) & (traded >= policy.corroborating_volume_ratio * usual)
+    return backed
 
 
 def _beyond_market(

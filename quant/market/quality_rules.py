@@ -58,12 +58,22 @@ class QualityPolicy(Policy):
     uncorroborated_robust_z_max: float = Field(default=20.0, gt=0)
     reversal_robust_z_max: float = Field(default=8.0, gt=0)
 
-    # Real news trades: turnover in money at least this multiple of its own median backs a move.
-    corroborating_turnover_ratio: float = Field(default=2.0, gt=1)
+    # Real news trades: volume and turnover at least this multiple of their medians back a move.
+    corroborating_volume_ratio: float = Field(default=2.0, gt=1)
+    # How much larger a move is believed when trading backs it; nothing excuses a misplaced comma.
+    corroborated_z_divisor: float = Field(default=3.0, ge=1)
     # A jump counts as a split ratio within this distance of its logarithm ...
     split_log_distance_max: float = Field(default=0.03, gt=0)
     # ... and only if it would be an outlier by itself: some ratio is near to any large move.
     split_robust_z_min: float = Field(default=12.0, gt=0)
+
+    @property
+    def history_sessions(self) -> int:
+        """How many sessions of bars a night has to read to judge its window as all of them would.
+
+        One window for the scale, one more for what is compared with the time before it.
+        """
+        return 2 * self.scale_window_sessions + self.lookback_sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +149,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "price_not_positive",
         "price_is_not_positive",
         _CRITICAL,
-        "A price of the bar is zero or negative.",
+        "A price of the bar is zero, negative or infinite.",
         holds=False,
     ),
     _at_most(
@@ -153,7 +163,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "negative_volume",
         "volume_is_negative",
         _CRITICAL,
-        "The volume is negative.",
+        "The volume is negative or infinite.",
         holds=False,
     ),
     _claim(
@@ -167,7 +177,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "known_before_event",
         "known_before_event",
         _CRITICAL,
-        "The bar claims to have been known before it was complete.",
+        "The bar was known before it was complete, or does not say when it was known.",
         holds=False,
     ),
     _at_most(
@@ -210,7 +220,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "uncorroborated_robust_z",
         "uncorroborated_robust_z_max",
         _CRITICAL,
-        "The move is extreme and no surge of turnover backs it.",
+        "The move is too extreme for the trading behind it.",
     ),
     _at_most(
         "spike_reversed",

@@ -144,3 +144,30 @@ def test_on_the_last_nights_of_the_data_nobody_is_quarantined(
     findings = findings_in("us_equity_adjclose_daily", nyse)
     nights = nyse[nyse <= np.datetime64("2022-12-28")][-60:]
     assert all(quarantine(findings, session=night, sessions=nyse) == {} for night in nights)
+
+
+@pytest.mark.parametrize("factor", [10.0, 0.1, 100.0])
+def test_misplaced_commas_in_real_prices_are_found_and_nobody_else_is_blamed(
+    factor: float, nyse: NDArray[np.datetime64]
+) -> None:
+    """200 bars of the real prices are multiplied; a wrong price inflates its own turnover, so that
+    must not excuse it. Nine in ten are critical in the same night and 98 % by the next; no bar
+    besides these and the one after each is blamed.
+    """
+    bars = sample_bars("us_equity_ohlcv_daily").sort_values(
+        ["symbol", "session"], ignore_index=True
+    )
+    age, rest = (bars.groupby("symbol").cumcount(ascending=up).to_numpy() for up in (True, False))
+    eligible = np.flatnonzero((age > 40) & (rest > 2))
+    # Ten bars apart, so that no error is the next session of another one.
+    wrong = np.random.default_rng(1).choice(eligible[eligible % 10 == 0], 200, replace=False)
+    bars.loc[wrong, ["open", "high", "low", "close"]] *= factor
+    findings = judge(measure(bars, sessions=nyse))
+    critical = findings[findings["severity"] == "critical"]
+    blamed = set(zip(critical["symbol"], critical["session"], strict=True))
+    key = list(zip(bars["symbol"], bars["session"], strict=True))
+    same_night = [key[row] in blamed for row in wrong]
+    next_night = [key[row] in blamed or key[row + 1] in blamed for row in wrong]
+    assert np.mean(same_night) >= 0.9
+    assert np.mean(next_night) >= 0.98
+    assert blamed <= {key[row + after] for row in wrong for after in (0, 1)}

@@ -9,7 +9,9 @@ backend and the number of workers, so a caller may zip them with its items.
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -23,6 +25,8 @@ Value = TypeVar("Value")
 # code, a stopped process), so it may be generous.
 _HARD_LIMIT_FACTOR = 2.0
 _HARD_LIMIT_EXTRA_S = 10.0
+# joblib hands out twice as many tasks as there are workers before it waits.
+_TASKS_IN_FLIGHT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +51,11 @@ class Failed:
 Result = Done[Value] | Failed
 
 
-class TaskTimeoutError(Exception):
-    """A task ran longer than it was allowed to."""
+class TaskTimeoutError(BaseException):
+    """A task ran longer than it was allowed to.
+
+    Not an `Exception`, so that no library's own handler between here and there can eat it.
+    """
 
 
 def fan_out(
@@ -70,6 +77,8 @@ def fan_out(
     if not items:
         return []
     if workers == 1:
+        if time_limit_s is not None:
+            _require_alarm()
         with single_threaded():
             return [_attempt(function, item, time_limit_s) for item in items]
     if time_limit_s is not None and backend != "loky":
@@ -97,13 +106,19 @@ def _fan_out_joblib(
     time_limit_s: float | None,
 ) -> list[Result[Value]]:
     results: list[Result[Value]] = []
-    try:
-        for result in _stream(function, items, workers, backend, time_limit_s):
-            results.append(result)
-    except _broken_pool_errors():
-        # Someone took the pool down and the pool cannot say who. What came back in order is kept;
-        # every other item is tried alone, where a second crash can only be its own.
-        results += [_alone(function, item, backend, time_limit_s) for item in items[len(results) :]]
+    while len(results) < len(items):
+        rest = items[len(results) :]
+        try:
+            for result in _stream(function, rest, workers, backend, time_limit_s):
+                results.append(result)
+        except _timeout_errors():
+            # Results come in order and tasks start in order, so the one waited for is the one.
+            results.append(_overdue(time_limit_s))
+        except BrokenExecutor:
+            # A task took the pool down, and the pool cannot say which. Those that may have been
+            # running are tried alone, where a second crash can only be a task's own.
+            suspects = items[len(results) : len(results) + _TASKS_IN_FLIGHT * workers]
+            results += [_alone(function, item, backend, time_limit_s) for item in suspects]
     return results
 
 
@@ -140,16 +155,21 @@ def _alone(
     try:
         # Two workers, since one would make joblib run the task in this process.
         return next(_stream(function, [item], 2, backend, time_limit_s))
-    except TimeoutError:
-        return Failed(error=TaskTimeoutError.__name__, message=_too_long(time_limit_s))
-    except _broken_pool_errors() as error:
+    except _timeout_errors():
+        return _overdue(time_limit_s)
+    except BrokenExecutor as error:
         return Failed(error=type(error).__name__, message="the task ended its worker process")
 
 
-def _broken_pool_errors() -> tuple[type[BaseException], ...]:
-    from concurrent.futures import BrokenExecutor
+def _overdue(time_limit_s: float | None) -> Failed:
+    return Failed(error=TaskTimeoutError.__name__, message=_too_long(time_limit_s))
 
-    return (BrokenExecutor, TimeoutError)
+
+def _timeout_errors() -> tuple[type[BaseException], ...]:
+    # joblib raises the class of multiprocessing, which is not Python's own.
+    from multiprocessing import TimeoutError as PoolTimeoutError
+
+    return (TimeoutError, PoolTimeoutError)
 
 
 def _hard_limit_s(time_limit_s: float | None) -> float | None:
@@ -163,7 +183,7 @@ def _attempt(
     try:
         with _alarm(time_limit_s) if time_limit_s is not None else nullcontext():
             return Done(value=function(item))
-    except Exception as error:
+    except (Exception, TaskTimeoutError) as error:
         # A boundary by design: the caller gets every failure as a value and must look at it.
         return Failed(
             error=type(error).__name__,
@@ -188,27 +208,32 @@ def _attempt_pinned(
 @contextmanager
 def _alarm(time_limit_s: float) -> Iterator[None]:
     """Raise `TaskTimeoutError` in this thread when the time is up."""
-    if not _can_alarm():
-        raise UsageError(
-            "a time limit needs the main thread of its process on a POSIX system",
-            remedy='call fan_out from the main thread, use workers >= 2 with backend="loky", '
-            "or leave time_limit_s out",
-        )
 
     def ring(*_: object) -> None:
         raise TaskTimeoutError(_too_long(time_limit_s))
 
-    previous = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, time_limit_s)
+    began = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, ring)
+    pending_s, interval_s = signal.setitimer(signal.ITIMER_REAL, time_limit_s)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.signal(signal.SIGALRM, handler)
+        if pending_s > 0:
+            # There is one such timer per process: whoever had set it gets the rest of its time.
+            rest_s = max(pending_s - (time.monotonic() - began), 1e-3)
+            signal.setitimer(signal.ITIMER_REAL, rest_s, interval_s)
 
 
-def _can_alarm() -> bool:
-    return os.name == "posix" and threading.current_thread() is threading.main_thread()
+def _require_alarm() -> None:
+    if os.name == "posix" and threading.current_thread() is threading.main_thread():
+        return
+    raise UsageError(
+        "a time limit needs the main thread of its process on a POSIX system",
+        remedy='call fan_out from the main thread, use workers >= 2 with backend="loky", '
+        "or leave time_limit_s out",
+    )
 
 
 def _too_long(time_limit_s: float | None) -> str:

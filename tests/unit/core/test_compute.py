@@ -1,15 +1,17 @@
 """Fan-out: order, equality of backends, and failures that stay where they are."""
 
 import os
+import signal
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from quant.core import compute
 from quant.core.compute import Done, Failed, fan_out, single_threaded
 from quant.core.errors import ModelError, UsageError
 
@@ -32,6 +34,12 @@ def _die_on_two(number: int) -> int:
 
 
 def _sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def _sleep_deaf(seconds: float) -> float:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     time.sleep(seconds)
     return seconds
 
@@ -62,12 +70,9 @@ def test_a_task_that_raises_costs_only_itself_and_keeps_its_words(workers):
 
 def test_a_task_that_kills_its_worker_costs_only_itself():
     """Nobody says which task took the pool down, so the open ones are tried alone."""
-    results = fan_out(_die_on_two, [0, 1, 2, 3], workers=2)
-    assert [result for result in results if isinstance(result, Done)] == [
-        Done(value=0),
-        Done(value=1),
-        Done(value=3),
-    ]
+    results = fan_out(_die_on_two, [0, 1, 2, 3, 4, 5, 6, 7], workers=2)
+    done = [result.value for result in results if isinstance(result, Done)]
+    assert done == [0, 1, 3, 4, 5, 6, 7]
     assert isinstance(results[2], Failed)
     assert results[2].message == "the task ended its worker process"
 
@@ -86,14 +91,31 @@ def test_a_limit_that_cannot_be_kept_is_refused():
     """Threads cannot be interrupted, and an alarm rings only in a main thread."""
     with pytest.raises(UsageError, match="cannot be kept on the backend 'threading'"):
         fan_out(_sleep, [0.0, 0.0], workers=2, backend="threading", time_limit_s=1)
-    seen = []
-    thread = threading.Thread(
-        target=lambda: seen.extend(fan_out(_sleep, [0.0], workers=1, time_limit_s=1))
-    )
-    thread.start()
-    thread.join()
-    assert isinstance(seen[0], Failed)
-    assert seen[0].error == "UsageError"
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(fan_out, _sleep, [0.0], workers=1, time_limit_s=1)
+        with pytest.raises(UsageError, match="needs the main thread"):
+            answer.result()
+
+
+def test_a_task_that_cannot_be_interrupted_is_ended_with_its_worker(monkeypatch):
+    """Deaf to the alarm, as code in C is: the caller's own limit ends it, and only it."""
+    monkeypatch.setattr(compute, "_HARD_LIMIT_EXTRA_S", 5.0)
+    began = time.monotonic()
+    results = fan_out(_sleep_deaf, [0.0, 60.0, 0.1], workers=2, time_limit_s=0.2)
+    assert results[0] == Done(value=0.0)
+    assert results[1] == Failed(error="TaskTimeoutError", message="ran longer than 0.2 s")
+    assert results[2] == Done(value=0.1)
+    assert time.monotonic() - began < 30
+
+
+def test_an_alarm_that_someone_else_had_set_is_handed_back():
+    """There is one timer per process, and a test runner may be using it."""
+    handler, (rest_s, _) = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, 100.0)
+    fan_out(_sleep, [0.0], workers=1, time_limit_s=5.0)
+    left_s, _ = signal.setitimer(signal.ITIMER_REAL, rest_s)
+    assert 90 < left_s < 100
+    assert signal.getsignal(signal.SIGALRM) is handler
 
 
 @pytest.mark.parametrize(("workers", "backend"), [(1, "loky"), (2, "loky"), (2, "threading")])

@@ -156,7 +156,7 @@ def pit_chart(report: NightlyReport) -> Chart | None:
     shares = report.pit.assign(bin=pd.to_numeric(report.pit["bin"]))
     edges = sorted(shares["bin"].unique())
     even = 1.0 / len(edges)
-    labels = [f"{edge:.2f}–{edge + even:.2f}" for edge in edges]
+    labels = [f"{edge:.2g}" for edge in edges]
     data: list[Figure] = []
     for place, (model, rows) in enumerate(shares.groupby("model", sort=True)):
         by_bin = rows.set_index("bin")["share"].reindex(edges)
@@ -174,7 +174,10 @@ def pit_chart(report: NightlyReport) -> Chart | None:
     data.append(_line(labels, pd.Series(even, index=labels), "Honest forecast", GREY, "dash"))
     layout = {
         "barmode": "group",
-        "xaxis": {"type": "category", "title": {"text": "Part of the forecast distribution"}},
+        "xaxis": {
+            "type": "category",
+            "title": {"text": "Place in the forecast distribution where the bar starts"},
+        },
         "yaxis": {
             "title": {"text": "Share of outcomes"},
             "tickformat": ".0%",

@@ -105,9 +105,10 @@ def _header(report: NightlyReport, title: str) -> str:
 
 def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
     parts = {
-        "equity": _chart(charts, "equity", "No equity curve yet: it needs two sessions."),
+        "equity": _chart(charts, "equity", "No equity curve yet: it needs two sessions.")
+        + (_figures(report.measures) if "equity" in charts else ""),
         "positions": _chart(charts, "weights", "") + _table(report.positions),
-        "trades": _table(report.trades),
+        "trades": _paragraph(report.trades_sentence) + _table(report.trades),
         "refusals": "".join(
             [
                 _chart(charts, "gates", ""),
@@ -117,7 +118,7 @@ def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
             ]
         ),
         "models": _models(report, charts),
-        "data": f"<p>{_e(report.quality_sentence)}</p>{_table(report.findings)}",
+        "data": _paragraph(report.quality_sentence) + _table(report.findings),
         "costs": _costs(report),
         "run": _facts(report.facts),
         "next": _next(report.next_commands),
@@ -127,6 +128,10 @@ def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
         f'<h2 id="{name}-title">{label}</h2>\n{parts[name]}</section>\n'
         for name, label in _SECTIONS
     )
+
+
+def _paragraph(sentence: str) -> str:
+    return f"<p>{_e(sentence)}</p>\n" if sentence else ""
 
 
 def _figures(figures: Sequence[KeyFigure]) -> str:
@@ -157,7 +162,7 @@ def _models(report: NightlyReport, charts: dict[str, Chart]) -> str:
     missing = "No calibration histogram yet: it needs forecasts whose future has arrived."
     return "".join(
         [
-            f"<p>{_e(report.audit_sentence)}</p>\n",
+            _paragraph(report.audit_sentence),
             "<h3>Verdicts</h3>\n",
             _table(report.verdicts),
             "<h3>Forecasts scored</h3>\n",

@@ -30,6 +30,8 @@ from resources.report_style import CSS, SCRIPT
 # From this many rows on a table gets a filter and scrolls inside its own frame.
 _FILTER_FROM_ROWS = 12
 _TALL_FROM_ROWS = 18
+# What somebody else wrote (a reason, a message) may be long; a cell is not the place for an essay.
+_CELL_LENGTH_MAX = 400
 
 _SECTIONS = (
     ("equity", "Equity and drawdown"),
@@ -70,7 +72,8 @@ def render_report(report: NightlyReport) -> str:
     title = _e(f"Nightly report {day(report.session)}" if report.session else "Nightly report")
     library = _plotly_script() if charts else ""
     scripts = [script for script in (library, SCRIPT) if script]
-    data = {"charts": {name: chart.figure for name, chart in charts.items()}, "dark": DARK_OF}
+    figures = {name: _without_repeats(chart.figure) for name, chart in charts.items()}
+    data = {"charts": figures, "dark": DARK_OF}
     return "".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
@@ -260,6 +263,8 @@ def _cell(value: Any, kind: Kind) -> str:
     if kind is Kind.VERDICT:
         mark = "✓" if said == "passed" else "✗"
         return f'<td class="{_e(said)}">{mark} {_e(said)}</td>'
+    if len(said) > _CELL_LENGTH_MAX:
+        said = f"{said[:_CELL_LENGTH_MAX]}…"
     style = "nowrap" if kind is Kind.DATE or len(said) <= 16 else "words"
     return f'<td class="{style}">{_e(said)}</td>'
 
@@ -283,6 +288,19 @@ def _json(value: object) -> str:
     for character in "<>&":
         written_out = written_out.replace(character, f"\\u{ord(character):04x}")
     return written_out
+
+
+def _without_repeats(figure: dict[str, Any]) -> dict[str, Any]:
+    """The figure with `null` for every list of sessions that the first trace has too.
+
+    The page's script puts it back; decades of dates, four times over, would be half a megabyte.
+    """
+    first, *others = figure["data"]
+    shared = [
+        trace | {"x": None} if trace["x"] == first["x"] and len(first["x"]) > 100 else trace
+        for trace in others
+    ]
+    return figure | {"data": [first, *shared]}
 
 
 def _policy(scripts: Iterable[str]) -> str:

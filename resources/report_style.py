@@ -110,8 +110,9 @@ footer { padding-bottom: 48px; color: var(--soft); font-size: .875rem; }
   .scroll, .scroll.tall { max-height: none; overflow: visible; border: 0; } }
 """
 
-# Charts are drawn from one JSON block; tables sort by the value behind each cell (data-v), so that
-# "1,000.00" does not come before "9.00"; the filter hides rows that lack the typed words.
+# Charts are drawn from one JSON block, in which a trace without x shares that of the first; tables
+# sort by the value behind each cell (data-v), so that "1,000.00" does not come before "9.00"; the
+# filter hides rows that lack the typed words.
 SCRIPT: Final = """
 "use strict";
 (() => {
@@ -142,6 +143,7 @@ SCRIPT: Final = """
   };
   const draw = () => document.querySelectorAll("[data-chart]").forEach(node => {
     const figure = tinted(page.charts[node.dataset.chart]);
+    figure.data.forEach(trace => { trace.x ??= figure.data[0].x; });
     const options = { displayModeBar: false, responsive: true };
     Plotly.react(node, figure.data, layout(figure.layout), options);
   });

@@ -14,7 +14,7 @@ from quant.core.money import cash
 from quant.governance.report_words import Kind, gate_words, is_missing, text
 
 # A page stays readable and small; the newest rows are kept, and the page says how many there are.
-ROWS_MAX = 500
+ROWS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,13 +71,28 @@ def equity_chart(report: NightlyReport) -> Chart | None:
     days = [day(session) for session in curve["session"]]
     data = [
         _line(days, curve["equity"], "Book", BLUE, "solid", axis="y"),
-        _line(days, -curve["drawdown"], "Book drawdown", BLUE, "solid", axis="y2", filled=True),
+        _line(
+            days,
+            -curve["drawdown"].round(5),
+            "Book drawdown",
+            BLUE,
+            "solid",
+            axis="y2",
+            filled=True,
+        ),
     ]
     if curve["benchmark"].notna().any():
         rival = "Equal-weight buy and hold"
         data[1:1] = [_line(days, curve["benchmark"], rival, GREY, "dash", axis="y")]
         data.append(
-            _line(days, -curve["benchmark_drawdown"], f"{rival} drawdown", GREY, "dash", axis="y2")
+            _line(
+                days,
+                -curve["benchmark_drawdown"].round(5),
+                f"{rival} drawdown",
+                GREY,
+                "dash",
+                axis="y2",
+            )
         )
     layout = {
         "hovermode": "x unified",
@@ -156,7 +171,7 @@ def pit_chart(report: NightlyReport) -> Chart | None:
     shares = report.pit.assign(bin=pd.to_numeric(report.pit["bin"]))
     edges = sorted(shares["bin"].unique())
     even = 1.0 / len(edges)
-    labels = [f"{edge:.2f}–{edge + even:.2f}" for edge in edges]
+    labels = [f"{edge:.2g}" for edge in edges]
     data: list[Figure] = []
     for place, (model, rows) in enumerate(shares.groupby("model", sort=True)):
         by_bin = rows.set_index("bin")["share"].reindex(edges)
@@ -169,12 +184,17 @@ def pit_chart(report: NightlyReport) -> Chart | None:
                 "x": labels,
                 "y": _values(by_bin),
                 "marker": marker,
+                "hovertemplate": "%{y:.1%} from %{x} on",
             }
         )
-    data.append(_line(labels, pd.Series(even, index=labels), "Honest forecast", GREY, "dash"))
+    honest = _line(labels, pd.Series(even, index=labels), "Honest forecast", GREY, "dash")
+    data.append(honest | {"hovertemplate": "%{y:.1%}"})
     layout = {
         "barmode": "group",
-        "xaxis": {"type": "category", "title": {"text": "Part of the forecast distribution"}},
+        "xaxis": {
+            "type": "category",
+            "title": {"text": "Quantile of the forecast"},
+        },
         "yaxis": {
             "title": {"text": "Share of outcomes"},
             "tickformat": ".0%",
@@ -218,8 +238,7 @@ def _line(
         # One entry in the legend per thing: its drawdown shares colour and dash.
         "showlegend": axis == "y",
     }
-    if axis == "y2":
-        line["hovertemplate"] = "%{y:.2%}"
+    line["hovertemplate"] = "%{y:.2%}" if axis == "y2" else "%{y:,.2f}"
     return line | ({"fill": "tozeroy"} if filled else {})
 
 
@@ -255,5 +274,9 @@ def _label(value: object) -> str:
 
 
 def _values(series: pd.Series) -> list[float | None]:
-    """JSON has no NaN; Plotly draws a gap where there is none."""
-    return [float(value) if pd.notna(value) else None for value in pd.to_numeric(series)]
+    """Numbers for JSON, which has no NaN: Plotly draws a gap where there is none.
+
+    Seven digits are more than a screen resolves, and keep decades of sessions from filling the
+    page.
+    """
+    return [float(f"{value:.7g}") if pd.notna(value) else None for value in pd.to_numeric(series)]

@@ -30,6 +30,8 @@ from resources.report_style import CSS, SCRIPT
 # From this many rows on a table gets a filter and scrolls inside its own frame.
 _FILTER_FROM_ROWS = 12
 _TALL_FROM_ROWS = 18
+# What somebody else wrote (a reason, a message) may be long; a cell is not the place for an essay.
+_CELL_LENGTH_MAX = 400
 
 _SECTIONS = (
     ("equity", "Equity and drawdown"),
@@ -70,7 +72,8 @@ def render_report(report: NightlyReport) -> str:
     title = _e(f"Nightly report {day(report.session)}" if report.session else "Nightly report")
     library = _plotly_script() if charts else ""
     scripts = [script for script in (library, SCRIPT) if script]
-    data = {"charts": {name: chart.figure for name, chart in charts.items()}, "dark": DARK_OF}
+    figures = {name: _without_repeats(chart.figure) for name, chart in charts.items()}
+    data = {"charts": figures, "dark": DARK_OF}
     return "".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
@@ -105,9 +108,10 @@ def _header(report: NightlyReport, title: str) -> str:
 
 def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
     parts = {
-        "equity": _chart(charts, "equity", "No equity curve yet: it needs two sessions."),
+        "equity": _chart(charts, "equity", "No equity curve yet: it needs two sessions.")
+        + (_figures(report.measures) if "equity" in charts else ""),
         "positions": _chart(charts, "weights", "") + _table(report.positions),
-        "trades": _table(report.trades),
+        "trades": _paragraph(report.trades_sentence) + _table(report.trades),
         "refusals": "".join(
             [
                 _chart(charts, "gates", ""),
@@ -117,7 +121,7 @@ def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
             ]
         ),
         "models": _models(report, charts),
-        "data": f"<p>{_e(report.quality_sentence)}</p>{_table(report.findings)}",
+        "data": _paragraph(report.quality_sentence) + _table(report.findings),
         "costs": _costs(report),
         "run": _facts(report.facts),
         "next": _next(report.next_commands),
@@ -127,6 +131,10 @@ def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
         f'<h2 id="{name}-title">{label}</h2>\n{parts[name]}</section>\n'
         for name, label in _SECTIONS
     )
+
+
+def _paragraph(sentence: str) -> str:
+    return f"<p>{_e(sentence)}</p>\n" if sentence else ""
 
 
 def _figures(figures: Sequence[KeyFigure]) -> str:
@@ -157,7 +165,7 @@ def _models(report: NightlyReport, charts: dict[str, Chart]) -> str:
     missing = "No calibration histogram yet: it needs forecasts whose future has arrived."
     return "".join(
         [
-            f"<p>{_e(report.audit_sentence)}</p>\n",
+            _paragraph(report.audit_sentence),
             "<h3>Verdicts</h3>\n",
             _table(report.verdicts),
             "<h3>Forecasts scored</h3>\n",
@@ -255,6 +263,8 @@ def _cell(value: Any, kind: Kind) -> str:
     if kind is Kind.VERDICT:
         mark = "✓" if said == "passed" else "✗"
         return f'<td class="{_e(said)}">{mark} {_e(said)}</td>'
+    if len(said) > _CELL_LENGTH_MAX:
+        said = f"{said[:_CELL_LENGTH_MAX]}…"
     style = "nowrap" if kind is Kind.DATE or len(said) <= 16 else "words"
     return f'<td class="{style}">{_e(said)}</td>'
 
@@ -278,6 +288,19 @@ def _json(value: object) -> str:
     for character in "<>&":
         written_out = written_out.replace(character, f"\\u{ord(character):04x}")
     return written_out
+
+
+def _without_repeats(figure: dict[str, Any]) -> dict[str, Any]:
+    """The figure with `null` for every list of sessions that the first trace has too.
+
+    The page's script puts it back; decades of dates, four times over, would be half a megabyte.
+    """
+    first, *others = figure["data"]
+    shared = [
+        trace | {"x": None} if trace["x"] == first["x"] and len(first["x"]) > 100 else trace
+        for trace in others
+    ]
+    return figure | {"data": [first, *shared]}
 
 
 def _policy(scripts: Iterable[str]) -> str:

@@ -45,7 +45,6 @@ p { margin: .5rem 0; max-width: 72ch; }
 figure { margin: 12px 0 20px; }
 figcaption { font-size: .9375rem; }
 .chart { width: 100%; }
-.pair { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0 40px; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; background:
 var(--card); } .scroll.tall { max-height: 560px; overflow-y: auto; }
 .scroll:focus-visible, button:focus-visible, input:focus-visible, a:focus-visible,
@@ -99,19 +98,21 @@ var(--card); } .next ul { margin: 0; padding: 0; list-style: none; }
 footer { padding-bottom: 48px; color: var(--soft); font-size: .875rem; }
 .skip { position: absolute; left: -999px; }
 .skip:focus { left: 16px; top: 12px; padding: 6px 12px; background: var(--card); z-index: 2; }
-@media (min-width: 900px) { .pair { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
 @media (max-width: 900px) { .figures, .figures.few { grid-template-columns: repeat(2, 1fr); } }
 @media (max-width: 600px) { main, header, footer { padding-inline: 16px; }
   header { padding-top: 24px; } h1 { font-size: 1.45rem; } .lead { font-size: 1.08rem; }
   section { margin: 38px 0; } .figures div { padding: 10px 12px; }
-  .figures .value { font-size: 1.1rem; } th, td, caption { padding-inline: 10px; }
+  .figures .value { font-size: 1.1rem; }
+  th, td, caption, thead button, thead th.plain { padding-inline: 10px; }
+  thead th { padding: 0; } caption span { left: 10px; }
   .next { padding: 14px 16px; } }
 @media print { nav, .filter, .copy, thead button::after { display: none; }
   .scroll, .scroll.tall { max-height: none; overflow: visible; border: 0; } }
 """
 
-# Charts are drawn from one JSON block; tables sort by the value behind each cell (data-v), so that
-# "1,000.00" does not come before "9.00"; the filter hides rows that lack the typed words.
+# Charts are drawn from one JSON block, in which a trace without x shares that of the first; tables
+# sort by the value behind each cell (data-v), so that "1,000.00" does not come before "9.00"; the
+# filter hides rows that lack the typed words.
 SCRIPT: Final = """
 "use strict";
 (() => {
@@ -142,6 +143,7 @@ SCRIPT: Final = """
   };
   const draw = () => document.querySelectorAll("[data-chart]").forEach(node => {
     const figure = tinted(page.charts[node.dataset.chart]);
+    figure.data.forEach(trace => { trace.x ??= figure.data[0].x; });
     const options = { displayModeBar: false, responsive: true };
     Plotly.react(node, figure.data, layout(figure.layout), options);
   });

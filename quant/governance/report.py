@@ -14,6 +14,12 @@ import pandas as pd
 
 from quant.core.money import cash
 from quant.governance.report_inputs import ReportInputs
+from quant.governance.report_sentences import (
+    audit_sentence,
+    headline,
+    quality_sentence,
+    trades_sentence,
+)
 from quant.governance.report_tables import (
     ReportTable,
     audits_table,
@@ -28,8 +34,8 @@ from quant.governance.report_tables import (
     verdicts_table,
     why_command,
 )
-from quant.governance.report_words import Kind, day, gate_words, is_missing, plural, text, written
-from quant.portfolio.measures import Performance, drawdowns, performance
+from quant.governance.report_words import Kind, gate_words, plural, text, written
+from quant.portfolio.measures import Performance, drawdowns, performance, turnover_annual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,9 @@ class NightlyReport:
     performance: Performance
     equity: pd.DataFrame  # session, equity, benchmark, drawdown, benchmark_drawdown, gross_exposure
     positions: ReportTable
+    measures: tuple[KeyFigure, ...]
     trades: ReportTable
+    trades_sentence: str
     refusals: ReportTable
     refusals_by_gate: pd.DataFrame  # gate, words, count
     signals: ReportTable
@@ -110,7 +118,9 @@ def build_report(inputs: ReportInputs) -> NightlyReport:
         performance=measured,
         equity=curve,
         positions=positions_table(inputs.positions),
+        measures=further_measures(inputs, curve, measured),
         trades=trades_table(inputs.fills),
+        trades_sentence=trades_sentence(inputs.fills),
         refusals=refusals_table(inputs.refusals),
         refusals_by_gate=refusals_by_gate(inputs.refusals),
         signals=signals_table(inputs.signals),
@@ -145,39 +155,6 @@ def total_costs(fills: pd.DataFrame) -> Costs:
         return sum((cash(exact(value)) for value in fills[name]), Decimal(0))
 
     return Costs(fees=total("fee"), slippage=total("slippage"), notional=total("notional"))
-
-
-def headline(inputs: ReportInputs, curve: pd.DataFrame, measured: Performance) -> str:
-    """The state of the book in one sentence (and the mode and gate in a short second one)."""
-    book = text(inputs.facts.get("book")) or "paper"
-    if curve.empty:
-        return f"The {book} book has no history yet. {_mode_and_gate(inputs)}"
-    currency = text(inputs.facts.get("currency"))
-    worth = " ".join(filter(None, [written(curve["equity"].iloc[-1], Kind.MONEY), currency]))
-    parts = [f"The {book} book stands at {worth} after the session of {day(inputs.session)}"]
-    if measured.total_return is not None:
-        change = written(measured.total_return, Kind.SIGNED_PERCENT)
-        parts.append(f"{change} since {day(curve['session'].iloc[0])}{_against(curve)}")
-    if measured.current_drawdown is not None:
-        parts.append(_below_peak(measured.current_drawdown))
-    return f"{', '.join(parts)}. {_mode_and_gate(inputs)}"
-
-
-def _against(curve: pd.DataFrame) -> str:
-    rival = performance(curve["benchmark"]).total_return
-    if rival is None:
-        return ""
-    return f" (equal-weight buy and hold {written(rival, Kind.SIGNED_PERCENT)})"
-
-
-def _below_peak(depth: float) -> str:
-    return "at its peak" if depth <= 0 else f"{written(depth, Kind.PERCENT)} below its peak"
-
-
-def _mode_and_gate(inputs: ReportInputs) -> str:
-    mode = text(inputs.facts.get("mode")) or "not recorded"
-    decision = text(inputs.audits["decision"].iloc[-1]) if len(inputs.audits) else "no audit yet"
-    return f"Mode: {mode}. Audit gate: {decision}."
 
 
 def key_figures(
@@ -236,34 +213,45 @@ def key_figures(
     )
 
 
+def further_measures(
+    inputs: ReportInputs, curve: pd.DataFrame, measured: Performance
+) -> tuple[KeyFigure, ...]:
+    """The measures behind the first row of numbers, with their conventions."""
+    turnover = turnover_annual(pd.to_numeric(inputs.fills["notional"]), curve["equity"])
+    return (
+        KeyFigure(
+            label="Growth a year",
+            value=written(measured.annual_return, Kind.SIGNED_PERCENT),
+            note="compound, 252 sessions",
+        ),
+        KeyFigure(
+            label="Sortino",
+            value=written(measured.sortino, Kind.RATIO),
+            note="annual, over downside deviation",
+        ),
+        KeyFigure(
+            label="Calmar",
+            value=written(measured.calmar, Kind.RATIO),
+            note="growth over deepest drawdown",
+        ),
+        KeyFigure(
+            label="Mean of bad days",
+            value=written(measured.expected_shortfall_95, Kind.PERCENT),
+            note="loss on the worst 5 % of days",
+        ),
+        KeyFigure(
+            label="Turnover",
+            value=written(turnover, Kind.RATIO),
+            note="times the book a year, one way",
+        ),
+    )
+
+
 def refusals_by_gate(refusals: pd.DataFrame) -> pd.DataFrame:
     """How many signals each gate refused, the busiest gate first."""
     counted = refusals.groupby("gate", sort=True).size().rename("count").reset_index()
     counted = counted.sort_values("count", ascending=False, kind="stable", ignore_index=True)
     return counted.assign(words=[gate_words(gate) for gate in counted["gate"]])
-
-
-def audit_sentence(audits: pd.DataFrame) -> str:
-    """The latest decision of the audit gate, in one sentence."""
-    if audits.empty:
-        return "The audit gate has not decided yet."
-    last = audits.iloc[-1]
-    count = last["effective_audits"]
-    rested = "" if is_missing(count) else f" on {plural(int(count), 'audit')}"
-    rate = written(last["violation_rate"], Kind.PERCENT)
-    return (
-        f"The audit gate says {text(last['decision'])}{rested}, with violations in {rate} of them."
-    )
-
-
-def quality_sentence(inputs: ReportInputs) -> str:
-    """The quality score and what was found, in one sentence."""
-    found = plural(len(inputs.findings), "finding")
-    touched = inputs.findings["symbol"].nunique()
-    where = f" in {plural(touched, 'symbol')}" if touched else ""
-    score = inputs.facts.get("quality_score")
-    known = "was not recorded" if is_missing(score) else f"is {written(score, Kind.PERCENT)}"
-    return f"The quality score {known}, with {found}{where}."
 
 
 _FACT_LABELS: Mapping[str, str] = {

@@ -14,7 +14,7 @@ from quant.core.money import cash
 from quant.governance.report_words import Kind, gate_words, is_missing, text
 
 # A page stays readable and small; the newest rows are kept, and the page says how many there are.
-ROWS_MAX = 500
+ROWS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def positions_table(positions: pd.DataFrame) -> ReportTable:
             Column(name="weight", label="Weight", kind=Kind.PERCENT),
             Column(name="unrealised", label="Unrealised", kind=Kind.MONEY),
         ],
-        empty="No positions: the book is all cash.",
+        empty="No positions after this session.",
     )
 
 
@@ -79,7 +79,7 @@ def trades_table(fills: pd.DataFrame) -> ReportTable:
             Column(name="paid", label="Cost", kind=Kind.MONEY),
             Column(name="why", label="Why", kind=Kind.CODE),
         ],
-        empty="No trades yet: nothing has passed every gate so far.",
+        empty="No trades yet.",
     )
 
 
@@ -194,7 +194,7 @@ def findings_table(findings: pd.DataFrame) -> ReportTable:
             Column(name="value", label="Value", kind=Kind.NUMBER),
             Column(name="message", label="In words", kind=Kind.TEXT),
         ],
-        empty="No findings: every rule holds for every symbol that was checked.",
+        empty="No findings were recorded.",
     )
 
 

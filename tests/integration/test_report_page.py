@@ -186,6 +186,16 @@ def test_a_gap_in_the_benchmark_is_a_gap_in_the_line(page):
     assert {trace["name"] for trace in figure["data"]} == {"Book", "Book drawdown"}
 
 
+def test_thirty_years_of_sessions_and_thousands_of_rows_stay_below_six_megabytes():
+    """The longest history of the bundled data, with a refusal for every session."""
+    inputs = book_inputs(8_300)
+    assert len(inputs.equity) > 8_000
+    assert len(inputs.refusals) > 4_000
+    source = render_report(build_report(inputs))
+    assert len(source.encode()) < 5_900_000
+    assert "The first 300 of" in source
+
+
 def _luminance(colour: str) -> float:
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]

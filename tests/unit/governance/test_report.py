@@ -53,6 +53,22 @@ def test_costs_are_exact_sums_of_every_fill(inputs, report):
     assert report.costs.total == report.costs.fees + sum(inputs.fills["slippage"], Decimal(0))
 
 
+def test_closed_trades_are_summed_in_one_exact_sentence():
+    """Buy ten at 100, sell ten at 108, a dollar of fee each way: 78 are left."""
+    rows = [
+        dict.fromkeys(COLUMNS["fills"], 0)
+        | {"symbol": "A", "side": side, "quantity": 10, "price": price, "fee": 1.0}
+        | {"session": dt.date(2022, 1, day)}
+        for side, price, day in (("sell", 108.0, 4), ("buy", 100.0, 3))
+    ]
+    report = build_report(ReportInputs(fills=pd.DataFrame(rows)))
+    assert report.trades_sentence == (
+        "1 closed trade: 100.00 % won, without a loss, 78.00 after 2.00 of fees."
+    )
+    strange = pd.DataFrame(rows).assign(side="swap")
+    assert "the side swap" in build_report(ReportInputs(fills=strange)).trades_sentence
+
+
 def test_trades_come_newest_first_with_the_command_that_explains_them(inputs, report):
     """Copying the last column into a shell is all it takes."""
     days = pd.to_datetime(report.trades.rows["session"])

@@ -1,0 +1,108 @@
+"""The sentences of the nightly report: the book, its trades, its audits and its data, each in one.
+
+Belongs here: whole sentences that weigh several values. Single words and numbers are in
+`report_words`.
+"""
+
+from decimal import Decimal
+
+import pandas as pd
+
+from quant.core.money import cash
+from quant.governance.report_inputs import ReportInputs
+from quant.governance.report_tables import exact
+from quant.governance.report_words import Kind, day, is_missing, plural, text, written
+from quant.portfolio.measures import Performance, performance
+from quant.portfolio.trades import TradeFill, closed_trades, trade_statistics
+
+
+def headline(inputs: ReportInputs, curve: pd.DataFrame, measured: Performance) -> str:
+    """The state of the book in one sentence (and the mode and gate in a short second one)."""
+    book = text(inputs.facts.get("book")) or "paper"
+    if curve.empty:
+        return f"The {book} book has no history yet. {_mode_and_gate(inputs)}"
+    currency = text(inputs.facts.get("currency"))
+    worth = " ".join(filter(None, [written(curve["equity"].iloc[-1], Kind.MONEY), currency]))
+    parts = [f"The {book} book stands at {worth} after the session of {day(inputs.session)}"]
+    if measured.total_return is not None:
+        change = written(measured.total_return, Kind.SIGNED_PERCENT)
+        parts.append(f"{change} since {day(curve['session'].iloc[0])}{_against(curve)}")
+    if measured.current_drawdown is not None:
+        parts.append(_below_peak(measured.current_drawdown))
+    return f"{', '.join(parts)}. {_mode_and_gate(inputs)}"
+
+
+def _against(curve: pd.DataFrame) -> str:
+    rival = performance(curve["benchmark"]).total_return
+    if rival is None:
+        return ""
+    return f" (equal-weight buy and hold {written(rival, Kind.SIGNED_PERCENT)})"
+
+
+def _below_peak(depth: float) -> str:
+    return "at its peak" if depth <= 0 else f"{written(depth, Kind.PERCENT)} below its peak"
+
+
+def _mode_and_gate(inputs: ReportInputs) -> str:
+    mode = text(inputs.facts.get("mode")) or "not recorded"
+    decision = text(inputs.audits["decision"].iloc[-1]) if len(inputs.audits) else "no audit yet"
+    return f"Mode: {mode}. Audit gate: {decision}."
+
+
+def audit_sentence(audits: pd.DataFrame) -> str:
+    """The latest decision of the audit gate, in one sentence."""
+    if audits.empty:
+        return "The audit gate has not decided yet."
+    last = audits.iloc[-1]
+    count = last["effective_audits"]
+    rested = "" if is_missing(count) else f" on {plural(int(count), 'audit')}"
+    rate = written(last["violation_rate"], Kind.PERCENT)
+    return (
+        f"The audit gate says {text(last['decision'])}{rested}, with violations in {rate} of them."
+    )
+
+
+def quality_sentence(inputs: ReportInputs) -> str:
+    """The quality score and what was found, in one sentence."""
+    found = plural(len(inputs.findings), "finding")
+    touched = inputs.findings["symbol"].nunique()
+    where = f" in {plural(touched, 'symbol')}" if touched else ""
+    score = inputs.facts.get("quality_score")
+    known = "was not recorded" if is_missing(score) else f"is {written(score, Kind.PERCENT)}"
+    return f"The quality score {known}, with {found}{where}."
+
+
+def trades_sentence(fills: pd.DataFrame) -> str:
+    """What closed trades earned, exactly; empty while nothing has been closed."""
+    strange = sorted({text(side) for side in fills["side"]} - set(_SIGN))
+    if strange:
+        return f"Profits are not matched, since a fill has the side {strange[0]}."
+    known = trade_statistics(closed_trades(_signed(fills)))
+    if not known.count:
+        return ""
+    factor = "without a loss" if known.profit_factor is None else ""
+    factor = factor or f"profit factor {written(known.profit_factor, Kind.RATIO)}"
+    return (
+        f"{plural(known.count, 'closed trade')}: "
+        f"{written(known.win_rate, Kind.PERCENT)} won, {factor}, "
+        f"{written(known.net_profit, Kind.MONEY)} after {written(known.fees, Kind.MONEY)} of fees."
+    )
+
+
+_SIGN = {"buy": 1, "sell": -1}
+
+
+def _signed(fills: pd.DataFrame) -> list[TradeFill]:
+    """Fills in the order of their sessions, as `trades` matches them."""
+    days = pd.to_datetime(fills["session"])
+    ordered = fills.iloc[days.to_numpy().argsort(kind="stable")]
+    return [
+        TradeFill(
+            symbol=text(row.symbol),
+            session=pd.Timestamp(str(row.session)).date(),
+            quantity=_SIGN[text(row.side)] * Decimal(exact(row.quantity)),
+            price=Decimal(exact(row.price)),
+            fee=cash(exact(row.fee)),
+        )
+        for row in ordered.itertuples()
+    ]

@@ -104,25 +104,36 @@ class Companion:
         if self._process is not None:
             return self
         ours, theirs = socket.socketpair()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the helper)
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "resources.companion_child", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                # Standard output belongs to the parent's answer (`--json`).
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                # Out of the terminal's group: Ctrl-C is the parent's to answer.
-                process_group=0,
-                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": _import_path()},
-            )
+            try:
+                self._process = self._spawn(theirs)
+            except OSError as error:
+                # No memory or no process to spare: everything runs here, which is slower only.
+                ours.close()
+                self._note("start", f"the helper could not be started: {error}")
+                return self
         self._socket = ours
-        ours.sendall(pack(self._warm))
+        # A helper that is gone already is noticed by the reader.
+        with contextlib.suppress(OSError):
+            ours.sendall(pack(self._warm))
         self._reader = threading.Thread(target=self._read, name="companion", daemon=True)
         self._reader.start()
         atexit.register(self.close)
         return self
+
+    def _spawn(self, theirs: socket.socket) -> "subprocess.Popen[bytes]":
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the helper)
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "resources.companion_child", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            # Standard output belongs to the parent's answer (`--json`).
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+            # Out of the terminal's group: Ctrl-C is the parent's to answer.
+            process_group=0,
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": _import_path()},
+        )
 
     def submit(self, handler: str, /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Hand over a call; the future holds what the handler returned or raised."""
@@ -224,9 +235,12 @@ class Companion:
         if self._is_closing:
             pending.future.cancel()
             return
-        _LOG.warning("%s runs in this process: %s", pending.request.handler, why)
-        self.incidents.append(Incident(handler=pending.request.handler, reason=why))
+        self._note(pending.request.handler, why)
         _settle(pending.future, run(pending.request))
+
+    def _note(self, handler: str, why: str) -> None:
+        _LOG.warning("%s runs in this process: %s", handler, why)
+        self.incidents.append(Incident(handler=handler, reason=why))
 
 
 def _import_path() -> str:

@@ -12,7 +12,7 @@ format it took 21 s for 300,000 rows instead of 0.2 s), and keys and values are 
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
@@ -115,6 +115,12 @@ class Quality:
             _only_what_is_judged(frame, statements, keys),
             parameters=self._parameters,
             run_name=run_name,
+        )
+
+    def submit_docs(self, reports: Iterable[SuiteReport], out_dir: Path) -> "Future[Path]":
+        """Have the pages for people written; the future holds the index."""
+        return self._companion.submit(
+            "resources.quality_docs:build_data_docs", list(reports), out_dir
         )
 
     def read(self, suite: str) -> dict[str, Any]:

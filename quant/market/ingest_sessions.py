@@ -5,6 +5,7 @@ Does not belong here: how a date is spelled (`ingest_times`).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -36,13 +37,7 @@ def place_in_time(
     cells = table.frame[chosen["time"]]
     if "clock" in chosen:
         cells = join_clock(cells, table.frame[chosen["clock"]])
-    moments = parse_moments(
-        table,
-        cells,
-        zone=check_zone(options.timezone) if options.timezone else None,
-        exchange_zone=exchange_zone,
-        date_format=options.date_format,
-    )
+    moments = _moments(table, cells, options, exchange_zone)
     days = _days(frame, moments, exchange_zone, options.interval_minutes)
     if days is not None:
         _refuse_old(table, days, cells)
@@ -60,6 +55,22 @@ def place_in_time(
     frame["event_time"] = ends
     frame["interval_minutes"] = interval
     return interval
+
+
+def _moments(
+    table: RawTable, cells: pd.Series, options: IngestOptions, exchange_zone: ZoneInfo
+) -> Moments:
+    """Each spelling is parsed once: a file of many symbols repeats every date for each of them."""
+    codes, _ = pd.factorize(cells, use_na_sentinel=False)
+    _, first = np.unique(codes, return_index=True)
+    parsed = parse_moments(
+        replace(table, frame=table.frame.iloc[first], places=table.places[first]),
+        cells.iloc[first],
+        zone=check_zone(options.timezone) if options.timezone else None,
+        exchange_zone=exchange_zone,
+        date_format=options.date_format,
+    )
+    return Moments(stamps=parsed.stamps.take(codes), is_date_only=parsed.is_date_only)
 
 
 def _days(

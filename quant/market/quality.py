@@ -100,17 +100,18 @@ def _row_checks(frame: pd.DataFrame, days: DayArray, calendar: DayArray) -> dict
     """What a bar tells without its neighbours."""
     prices = frame.loc[:, list(PRICE_COLUMNS)].to_numpy(dtype=float)
     volume = frame["volume"].to_numpy(dtype=float)
-    known_before = (frame["known_at"] < frame["event_time"]).to_numpy(dtype=bool)
+    # Turned around on purpose: a bar that does not say when it was known has not proved it.
+    known_before = ~(frame["known_at"] >= frame["event_time"]).to_numpy(dtype=bool)
     with np.errstate(invalid="ignore"):
-        not_positive = (prices <= 0).any(axis=1)
+        not_positive = ((prices <= 0) | np.isinf(prices)).any(axis=1)
     return {
         "staleness_sessions": np.zeros(len(frame)),
         "is_session": np.isin(days, calendar),
         "close_is_missing": ~np.isfinite(prices[:, 3]),
         "price_is_not_positive": not_positive,
         "ohlc_violation": _ohlc_violation(prices),
-        "volume_is_negative": _claim(volume < 0, known=np.isfinite(volume)),
-        "volume_is_zero": _claim(volume == 0, known=np.isfinite(volume)),
+        "volume_is_negative": _claim((volume < 0) | np.isinf(volume), known=~np.isnan(volume)),
+        "volume_is_zero": _claim(volume == 0, known=~np.isnan(volume)),
         "known_before_event": known_before,
     }
 

@@ -173,6 +173,20 @@ def quarantine(
     return {str(symbol): tuple(sorted(set(rules))) for symbol, rules in reasons}
 
 
+def judged_window(
+    measured: pd.DataFrame,
+    *,
+    session: dt.date | np.datetime64,
+    sessions: DayArray,
+    policy: QualityPolicy | None = None,
+) -> pd.DataFrame:
+    """The measured rows whose findings can bind tonight: the rest of the history is context."""
+    last = day_of(session)
+    first = _window_start(sessions, last, (policy or QualityPolicy()).lookback_sessions)
+    days = days_of(measured["session"])
+    return measured[(days >= first) & (days <= last)]
+
+
 def _window_start(sessions: DayArray, session: Day, span: int) -> Day:
     days = np.asarray(sessions, dtype="datetime64[D]")
     end = int(np.searchsorted(days, session, side="right"))

@@ -65,6 +65,14 @@ class QualityPolicy(Policy):
     # ... and only if it would be an outlier by itself: some ratio is near to any large move.
     split_robust_z_min: float = Field(default=12.0, gt=0)
 
+    @property
+    def history_sessions(self) -> int:
+        """How many sessions of bars a night has to read to judge its window as all of them would.
+
+        One window for the scale, one more for what is compared with the time before it.
+        """
+        return 2 * self.scale_window_sessions + self.lookback_sessions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityRule:
@@ -139,7 +147,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "price_not_positive",
         "price_is_not_positive",
         _CRITICAL,
-        "A price of the bar is zero or negative.",
+        "A price of the bar is zero, negative or infinite.",
         holds=False,
     ),
     _at_most(
@@ -153,7 +161,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "negative_volume",
         "volume_is_negative",
         _CRITICAL,
-        "The volume is negative.",
+        "The volume is negative or infinite.",
         holds=False,
     ),
     _claim(
@@ -167,7 +175,7 @@ BAR_RULES: Final[tuple[QualityRule, ...]] = (
         "known_before_event",
         "known_before_event",
         _CRITICAL,
-        "The bar claims to have been known before it was complete.",
+        "The bar was known before it was complete, or does not say when it was known.",
         holds=False,
     ),
     _at_most(

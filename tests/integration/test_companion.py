@@ -165,6 +165,46 @@ def test_ctrl_c_reaches_the_parent_only() -> None:
         assert companion.call("operator:add", 1, 2) == 3
 
 
+def test_ctrl_c_ends_both_at_once() -> None:
+    """The parent waits for a long answer when the terminal's whole group is interrupted."""
+    script = (
+        "from resources.companion import Companion\n"
+        "companion = Companion().start()\n"
+        "companion.call('os:getpid')\n"
+        "print(companion.pid, flush=True)\n"
+        "companion.call('time:sleep', 60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdout is not None
+        helper = int(parent.stdout.readline())
+        time.sleep(0.3)
+        os.killpg(parent.pid, signal.SIGINT)
+        _, errors = parent.communicate(timeout=10)
+        assert parent.returncode != 0
+        assert errors.strip().splitlines()[-1] == "KeyboardInterrupt"
+        assert _is_gone(helper)
+
+
+def test_a_helper_that_cannot_start_is_an_incident_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The interpreter is not where it was; work goes on here."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with Companion() as companion:
+        assert companion.call("os:getpid") == os.getpid()
+        assert "could not be started" in companion.incidents[0].reason
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with Companion(warm=["json"]) as companion:
+        assert companion.call("os:getpid") == os.getpid()
+
+
 def test_two_runs_side_by_side_do_not_meet() -> None:
     """Each parent has its own helper."""
     with Companion() as one, Companion() as other:

@@ -259,3 +259,13 @@ def test_two_hundred_thousand_rows_are_read_in_seconds(tmp_path):
     result = read_bar_files(tmp_path, now=NOW, asset_class=AssetClass.CRYPTO)
     assert len(result.intraday) == 200_000
     assert time.perf_counter() - began < 10
+
+
+def test_prices_keep_every_bit(tmp_path):
+    """Seventeen digits in the file are the same double afterwards, blanks in the column or not."""
+    closes = [0.1 + 0.2, 1 / 3, 123456.789012345678, 5e-7]
+    lines = [f"2024-01-{day:02},{close!r}," for day, close in enumerate(closes, start=2)]
+    (tmp_path / "A.csv").write_text("date,close,volume\n" + "\n".join(lines))
+    rows = read_bar_files(tmp_path, now=NOW).daily
+    assert rows["close"].tolist() == closes
+    assert rows["volume"].isna().all()

@@ -28,7 +28,7 @@ def test_what_is_written_is_what_the_ingest_reads(tmp_path, file_format, is_one_
     )
     result = read_bar_files(tmp_path / "market", now=NOW)
     columns = [name for name in DAILY_BAR_COLUMNS if name != "source"]
-    pd.testing.assert_frame_equal(result.daily[columns], market.bars[columns])
+    pd.testing.assert_frame_equal(result.daily[columns], market.bars[columns], check_exact=True)
     assert [path.name for path in result.skipped] == ["market.json"]
     np.testing.assert_allclose(result.actions["value"], market.actions["value"])
     assert result.actions["ex_session"].tolist() == market.actions["ex_session"].tolist()

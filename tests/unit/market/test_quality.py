@@ -79,8 +79,11 @@ def test_a_clean_series_has_no_findings_and_keeps_its_rows() -> None:
         ("open", -1.0, "price_not_positive"),
         ("volume", 0.0, "zero_volume"),
         ("volume", -5.0, "negative_volume"),
+        ("volume", np.inf, "negative_volume"),
+        ("high", np.inf, "price_not_positive"),
         ("high", 100.4, "ohlc_order"),
         ("low", 100.2, "ohlc_order"),
+        ("known_at", pd.NaT, "known_before_event"),
         ("known_at", pd.Timestamp("2021-01-08 20:59", tz="UTC"), "known_before_event"),
     ],
 )

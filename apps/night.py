@@ -6,7 +6,8 @@ and nothing that prints.
 
 import datetime as dt
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -99,19 +100,39 @@ class NightRunner:
 
         return trade_on_desk(self.desk, session)
 
-    def run_night(self, session: dt.date) -> NightResult:
-        """Both halves of one night, with the trader between them."""
+    def run_night(
+        self, session: dt.date, *, on_step: Callable[[str], None] = lambda _step: None
+    ) -> NightResult:
+        """Both halves of one night, with the trader between them; `on_step` hears what is done."""
         self._require_order(session)
         collected = self.run_job("collect", session)
+        on_step("bars collected and judged")
         summary = self.trade(session)
+        on_step("pending orders traded")
         decided = self.run_job("decide", session)
+        on_step("decided and audited")
         return _result(session, (collected, decided), summary)
+
+    def send_to_mlflow(self) -> "Future[Any]":
+        """Send what waits for MLflow, in the companion process; failing costs only the records."""
+        settings = self._settings
+        return self.desk.companion.submit(
+            "resources.tracking:flush_outbox",
+            str(settings.home / "outbox"),
+            settings.mlflow_url,
+            str(settings.mlflow_artifacts),
+        )
 
     def run_trading_night(self, session: dt.date) -> NightResult:
         """A night whose research is already there: the trader, then what depends on the book."""
         self.clock.step_to(max(self.clock.now(), self.desk.as_of(session)))
         summary = self.trade(session)
         return _result(session, (self.run_job("trading", session),), summary)
+
+    def rewind(self) -> None:
+        """Stand before every session again: research is done, and the nights begin."""
+        self.clock = SteppedClock(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+        self.desk.clock = self.clock
 
     def _require_order(self, session: dt.date) -> None:
         """A book trades forward; what lies behind it is for `pmx backfill`."""

@@ -51,8 +51,9 @@ research = _job(
     dg.AssetSelection.groups("feature", "model", "forecast"),
     "Features, fits and forecasts again, after a change of code or policy.",
 )
+report = _job("report", REPORT, "The page of a session that is done.")
 
-JOBS = [nightly, collect, decide, trading, backfill, research]
+JOBS = [nightly, collect, decide, trading, backfill, research, report]
 
 
 @dg.schedule(

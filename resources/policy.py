@@ -28,6 +28,7 @@ POLICY_FILES: Final[dict[str, str]] = {
     "book": "quant.execution.book:BookPolicy",
     "costs": "quant.signals.costs:CostPolicy",
     "forecasts": "quant.forecasting.policy:ForecastPolicy",
+    "frontier": "quant.market.frontier:FrontierPolicy",
     "gates": "quant.governance.audits:GatesPolicy",
     "quality": "quant.market.quality_rules:QualityPolicy",
     "signals": "quant.signals.edge:EdgePolicy",

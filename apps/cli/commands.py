@@ -30,6 +30,20 @@ class Entry:
 
 COMMANDS: Final[tuple[Entry, ...]] = (
     Entry(
+        name="demo",
+        target="apps.cli.demo:run",
+        heading="Start here",
+        summary="Real prices to audited paper trades: 60 nights, offline, no keys.",
+        examples=("pmx demo", "pmx demo --json", "pmx demo --sessions 10"),
+    ),
+    Entry(
+        name="nightly",
+        target="apps.cli.nightly:run",
+        heading="Every night",
+        summary="Run one night: collect, judge, trade what was pending, decide, audit.",
+        examples=("pmx nightly", "pmx nightly --session 2022-12-28"),
+    ),
+    Entry(
         name="up",
         target="apps.cli.up:run",
         heading="Start here",

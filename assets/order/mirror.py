@@ -8,7 +8,6 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from resources.ledger.ledger import Ledger
-
     from resources.warehouse import Warehouse
 
 INTENT_COLUMNS = [

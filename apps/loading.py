@@ -41,7 +41,7 @@ class LoadResult:
 def land_and_publish(
     desk: Desk, bars: pd.DataFrame, actions: pd.DataFrame | None, *, run_id: str
 ) -> LoadResult:
-    """Land bars and actions in raw, judge each basis and calendar as one table, publish the rest."""
+    """Land bars and actions in raw; judge each basis and calendar as one table, then publish."""
     lake = desk.warehouse
     raw, clean = desk.provenance(run_id, "raw"), desk.provenance(run_id, "clean")
     if actions is not None and len(actions):
@@ -64,7 +64,7 @@ def land_and_publish(
 
 
 def load_sample(desk: Desk, *, until: dt.date | None = None, run_id: str) -> LoadResult:
-    """The bundled data; the universe's own series only before `until`, the rest arrives by night."""
+    """The bundled data; the universe's own series before `until`, the rest arrives by night."""
     from resources.market_data.sample import SampleSource
 
     source, universe = SampleSource(desk.sample_folder), desk.universe

@@ -102,7 +102,7 @@ def land_and_publish(
 def load_sample(
     desk: Desk, *, until: dt.date | None = None, run_id: str, on_step: OnStep | None = None
 ) -> LoadResult:
-    """The bundled data; the universe's own series only before `until`, for nights bring the rest."""
+    """The bundled data; the universe's own series before `until`, the rest arrives by night."""
     from resources.market_data.sample import SampleSource
 
     source, universe = SampleSource(desk.sample_folder), desk.universe

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from quant.core.clock import SystemClock
 from quant.core.identity import content_hash
 from resources.settings import project_root
 
@@ -56,8 +57,7 @@ def record_audits(
         metrics = {
             f"{name}_h{horizon}": float(value)
             for horizon, part in rows.groupby("horizon_days")
-            for name, value in part[list(names)].astype(float).mean().items()
-            if value == value
+            for name, value in part[list(names)].astype(float).mean().dropna().items()
         }
         leave(
             desk,
@@ -86,7 +86,7 @@ def leave(
     desk.outbox.put(
         model,
         session,
-        recorded_at=desk.clock.now(),
+        recorded_at=SystemClock().now(),
         params=params,
         metrics=metrics,
         tags={

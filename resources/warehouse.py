@@ -349,7 +349,7 @@ def _connect(location: LakeLocation, *, snapshot_id: int | None) -> duckdb.DuckD
     _load(connection, kind)
     if location.data.startswith("s3://"):
         _load(connection, "httpfs")
-    options = [f"DATA_PATH '{_sql_text(location.data)}'"]
+    options = ["OVERRIDE_DATA_PATH true", f"DATA_PATH '{_sql_text(location.data)}'"]
     if snapshot_id is not None:
         options += [f"SNAPSHOT_VERSION {int(snapshot_id)}", "READ_ONLY"]
     with storage_errors(location):

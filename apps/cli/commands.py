@@ -52,6 +52,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="all servers were stopped; runs in progress are marked by the next `pmx up`",
     ),
     Entry(
+        name="why",
+        target="apps.cli.why:run",
+        heading="Look closer",
+        summary="Show where a fill, order, refusal or decision came from, to the raw rows.",
+        examples=("pmx why f-2a4cc710", "pmx why f-2a4cc710 --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
         name="bench",
         target="apps.cli.bench:run",
         heading="Look closer",

@@ -62,7 +62,8 @@ def _due_forecasts(desk: Desk, sessions: Sequence[dt.date]) -> "pd.DataFrame":
     start = min(sessions) - dt.timedelta(days=40)
     parts = [
         desk.warehouse.read(
-            f"SELECT * FROM forecast.{model} WHERE session BETWEEN ? AND ? ORDER BY session, symbol",
+            f"SELECT * FROM forecast.{model} WHERE session BETWEEN ? AND ? "
+            "ORDER BY session, symbol",
             [start, max(sessions)],
         )
         for model in SCORED

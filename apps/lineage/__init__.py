@@ -1,0 +1,1 @@
+"""Lineage: where a decision came from, whether it can be derived again, what a row touched."""

@@ -161,15 +161,24 @@ def _corrections_known_now(desk: Desk, bars: pd.DataFrame) -> pd.DataFrame:
     return bars.assign(known_at=bars["known_at"].mask(offered.isin(stored), later))
 
 
+def series_calendar(symbol: str, asset_class: AssetClass) -> str:
+    """The exchange that the symbol names (MTNN.XNSA), else the asset class's own calendar."""
+    from quant.market.calendars import calendar_names
+
+    exchange = symbol.rpartition(".")[2]
+    return exchange if exchange in calendar_names() else default_calendar(asset_class)
+
+
 def _tables(bars: pd.DataFrame, calendar: str | None) -> Iterator[tuple[Series, dt.date, dt.date]]:
     if bars.empty:
         return
-    calendars = bars["asset_class"].map(
-        {
-            name: calendar or default_calendar(AssetClass(str(name)))
-            for name in bars["asset_class"].unique()
-        }
-    )
+    names = bars[["symbol", "asset_class"]].drop_duplicates()
+    of_series = {
+        (symbol, kind): calendar or series_calendar(str(symbol), AssetClass(str(kind)))
+        for symbol, kind in names.itertuples(index=False)
+    }
+    codes = bars.groupby(["symbol", "asset_class"], sort=True).ngroup()
+    calendars = codes.map(dict(enumerate(of_series[key] for key in sorted(of_series))))
     for (basis, name), rows in bars.groupby(["basis", calendars], sort=True):
         series = Series(
             basis=Basis(str(basis)),

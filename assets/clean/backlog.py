@@ -9,7 +9,7 @@ bars that are new are written: what a night has found stays as the night saw it.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 _FINDING_COLUMNS = (
     "symbol", "basis", "session", "suite", "rule", "severity", "column_name", "value", "message"
 )  # fmt: skip
-# The newest version of each bar, whichever source it came from; ties always break the same way.
-_NEWEST = (
-    "FROM raw.daily_bars WHERE basis = $basis AND symbol IN (SELECT unnest($symbols::VARCHAR[])) "
-    "AND session BETWEEN $start AND $end QUALIFY row_number() OVER "
-    "(PARTITION BY symbol, session ORDER BY known_at DESC, row_hash) = 1"
-)
 
 
 def publish_backlog(
@@ -50,7 +44,10 @@ def publish_backlog(
     for series, start, end in ranges:
         pending = _pending(desk, series, start, end)
         if pending:
-            measured = _measured(desk, series, pending, end)
+            before = min(pending.values()) - dt.timedelta(days=LOOKBACK_DAYS)
+            history = measured_history(desk, series, before, end)
+            is_pending = [key in pending for key in history["row_hash"].tolist()]
+            measured = history[np.array(is_pending)].reset_index(drop=True)
             verdict = desk.quality.submit(SUITE, measured, run_name=provenance.run_id)
             submitted.append((series, measured, verdict))
     judged = {}
@@ -87,7 +84,8 @@ def _pending(desk: Desk, series: Series, start: dt.date, end: dt.date) -> dict[s
     A refused bar is one with a finding younger than itself.
     """
     rows = desk.warehouse.rows(
-        f"WITH newest AS (SELECT symbol, session, row_hash, snapshot_id {_NEWEST}), "
+        f"WITH newest AS (SELECT symbol, session, row_hash, snapshot_id "
+        f"{_newest('raw.daily_bars')}), "
         "judged AS (SELECT symbol, session, max(snapshot_id) AS judged_at FROM clean.findings "
         "WHERE basis = $basis AND suite = $suite GROUP BY ALL) "
         "SELECT n.row_hash, n.session FROM newest n LEFT JOIN judged USING (symbol, session) "
@@ -98,18 +96,18 @@ def _pending(desk: Desk, series: Series, start: dt.date, end: dt.date) -> dict[s
     return dict(rows)
 
 
-def _measured(
-    desk: Desk, series: Series, pending: Mapping[str, dt.date], end: dt.date
+def measured_history(
+    desk: Desk, series: Series, start: dt.date, end: dt.date, *, table: str = "raw.daily_bars"
 ) -> pd.DataFrame:
-    """The pending bars with their check columns, measured beside the history before them."""
+    """The newest version of each bar of a range, with its check columns and its row's hash."""
     from quant.market.calendars import sessions
     from quant.market.quality import measure
     from quant.market.quality_rules import QualityPolicy
 
     bars = desk.warehouse.read(
         "SELECT symbol, basis, session, event_time, known_at, source, asset_class, currency, open, "
-        f"high, low, close, volume, row_hash {_NEWEST} ORDER BY symbol, session",
-        _scope(series, min(pending.values()) - dt.timedelta(days=LOOKBACK_DAYS), end),
+        f"high, low, close, volume, row_hash {_newest(table)} ORDER BY symbol, session",
+        _scope(series, start, end),
     )
     days = sessions(series.calendar, bars["session"].min().date(), bars["session"].max().date())
     actions = desk.warehouse.read(
@@ -120,10 +118,17 @@ def _measured(
     )
     policy = desk.policy("quality", QualityPolicy)
     measured = measure(bars, sessions=days, actions=actions, policy=policy)
-    hashes = bars["row_hash"].tolist()
-    is_pending = np.fromiter((key in pending for key in hashes), dtype=bool, count=len(hashes))
-    measured["row_hash"] = hashes
-    return measured[is_pending].reset_index(drop=True)
+    measured["row_hash"] = bars["row_hash"].to_numpy()
+    return measured
+
+
+def _newest(table: str) -> str:
+    """Of each bar the version known last, whichever its source; ties always break the same way."""
+    return (
+        f"FROM {table} WHERE basis = $basis AND symbol IN (SELECT unnest($symbols::VARCHAR[])) "
+        "AND session BETWEEN $start AND $end QUALIFY row_number() OVER "
+        "(PARTITION BY symbol, session ORDER BY known_at DESC, row_hash) = 1"
+    )
 
 
 def _scope(series: Series, start: dt.date, end: dt.date) -> dict[str, object]:

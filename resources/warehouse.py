@@ -160,6 +160,15 @@ class Warehouse:
         count = self._commit(lambda: self._replace_slice(quoted(table), scope))
         return Written(table=table, rows=count, snapshot_id=self.snapshot_id())
 
+    def as_stored(
+        self, table: str, frame: pd.DataFrame, provenance: Provenance
+    ) -> list[dict[str, Any]]:
+        """The rows that `frame` would become in `table`, typed and hashed; nothing is written."""
+        self._stage(table, frame, provenance)
+        names = [row[0] for row in self.rows("DESCRIBE temp.staged")]
+        staged = self.rows("SELECT * FROM temp.staged")
+        return [dict(zip(names, row, strict=True)) for row in staged]
+
     def execute(self, sql: str) -> None:
         """A statement without rows: schema changes and maintenance."""
         with storage_errors(self.location):

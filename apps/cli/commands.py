@@ -68,6 +68,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="replay",
+        target="apps.cli.replay:run",
+        heading="Look closer",
+        summary="Derive a decision again from what it had read; print MATCH or what differs.",
+        examples=("pmx replay f-2a4cc710 --verify", "pmx replay --all --verify --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
         name="bench",
         target="apps.cli.bench:run",
         heading="Look closer",

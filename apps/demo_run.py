@@ -46,7 +46,6 @@ def _run_missing(cli: "Cli", runner: NightRunner, days: Sequence[dt.date]) -> No
             runner.run_job("backfill", days[0], days[-1])
         progress.advance()
     decided = last_decided(desk)
-    runner.rewind()
     left = [day for day in days if decided is None or day > decided]
     with console.progress("trading nights", total=len(left)) as progress:
         for day in left:
@@ -60,7 +59,7 @@ def _run_missing(cli: "Cli", runner: NightRunner, days: Sequence[dt.date]) -> No
 
 
 def _require_own_book(desk: Desk, days: Sequence[dt.date]) -> None:
-    """The demo trades a range of its own; another history in the same book would be mixed into it."""
+    """The demo trades a range of its own; no other history may be mixed into its book."""
     decided = last_decided(desk)
     if decided is not None and decided > days[-1]:
         raise UsageError(

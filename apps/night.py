@@ -77,7 +77,6 @@ class NightRunner:
     def run_job(self, name: str, first: dt.date, last: dt.date | None = None) -> str:
         """Run a job for a session, or for a range of them in one run; returns the run's id."""
         job = self.definitions.resolve_job_def(name)
-        self.clock.step_to(max(self.clock.now(), self.desk.as_of(last or first)))
         tags = {
             "dagster/asset_partition_range_start": first.isoformat(),
             "dagster/asset_partition_range_end": (last or first).isoformat(),
@@ -105,6 +104,7 @@ class NightRunner:
     ) -> NightResult:
         """Both halves of one night, with the trader between them; `on_step` hears what is done."""
         self._require_order(session)
+        self._stand_after(session)
         collected = self.run_job("collect", session)
         on_step("bars collected and judged")
         summary = self.trade(session)
@@ -125,14 +125,13 @@ class NightRunner:
 
     def run_trading_night(self, session: dt.date) -> NightResult:
         """A night whose research is already there: the trader, then what depends on the book."""
-        self.clock.step_to(max(self.clock.now(), self.desk.as_of(session)))
+        self._stand_after(session)
         summary = self.trade(session)
         return _result(session, (self.run_job("trading", session),), summary)
 
-    def rewind(self) -> None:
-        """Stand before every session again: research is done, and the nights begin."""
-        self.clock = SteppedClock(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
-        self.desk.clock = self.clock
+    def _stand_after(self, session: dt.date) -> None:
+        """The moment of the session's decisions is now; it never runs back."""
+        self.clock.step_to(self.desk.as_of(session))
 
     def _require_order(self, session: dt.date) -> None:
         """A book trades forward; what lies behind it is for `pmx backfill`."""
@@ -141,8 +140,8 @@ class NightRunner:
             raise UsageError(
                 f"the book {self._settings.book} has traded {closed} already, "
                 f"so {session} cannot be a night of it any more",
-                remedy=f"use `pmx backfill --from {session} --to {session}`: it recomputes research "
-                "and trades nothing",
+                remedy=f"use `pmx backfill --from {session} --to {session}`: "
+                "it recomputes research and trades nothing",
             )
 
     @property

@@ -9,7 +9,7 @@ from assets.clean import daily_bars as clean_daily_bars
 from assets.feature import daily_features
 from assets.forecast import combined, garch, naive, persistence, sarimax
 from assets.model import garch_fits, sarimax_fits, verdicts
-from assets.order import fills, intents
+from assets.order import records
 from assets.raw import corporate_actions, daily_bars
 from assets.signal import daily_signals
 from assets.target import daily_weights
@@ -34,8 +34,7 @@ ASSET_MODULES = [
     combined,
     daily_signals,
     daily_weights,
-    intents,
-    fills,
+    records,
     forecast_scores,
     model_audits,
     decisions,

@@ -14,17 +14,14 @@ import dagster as dg
 from assets.partitions import CALENDAR, trading_days
 
 COLLECT = dg.AssetSelection.groups("raw", "clean")
-RESEARCH = dg.AssetSelection.groups("raw", "clean", "feature", "model", "forecast") | (
-    dg.AssetSelection.assets(
-        dg.AssetKey(["audit", "forecast_scores"]),
-        dg.AssetKey(["audit", "model_audits"]),
-        dg.AssetKey(["audit", "decisions"]),
-    )
-)
 REPORT = dg.AssetSelection.assets(dg.AssetKey(["audit", "report"]))
 EVERYTHING = dg.AssetSelection.all()
-# What depends on the book the night before left behind; everything else can be computed at once.
-TRADING = dg.AssetSelection.groups("signal", "target", "order", "audit") - RESEARCH - REPORT
+# What depends on the book that the night before left behind.
+TRADING = dg.AssetSelection.groups("order") | dg.AssetSelection.assets(
+    dg.AssetKey(["audit", "nights"])
+)
+# Everything else depends on data alone, so a range of nights is computed at once.
+RESEARCH = EVERYTHING - TRADING - REPORT
 
 
 def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
@@ -42,7 +39,7 @@ def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
 nightly = _job("nightly", EVERYTHING, "One whole night: from the sources to the report.")
 collect = _job("collect", COLLECT, "The first half of a night: land and judge the bars.")
 decide = _job("decide", EVERYTHING - COLLECT, "The second half: forecast, decide, audit, report.")
-trading = _job("trading", TRADING, "Only what depends on the book: signals to fills.")
+trading = _job("trading", TRADING, "Only what depends on the book: orders to the night's row.")
 backfill = _job(
     "backfill", RESEARCH, "Everything that needs no book, for a range of sessions in one run."
 )

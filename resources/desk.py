@@ -142,7 +142,8 @@ class Desk:
 
         folder, url = self.settings.paths.ledger, self.settings.ledger_url
         if write:
-            with Ledger.open(folder, url=url, clock=self.clock) as ledger:
+            # The journal says when it was written, whatever moment a replay stands in.
+            with Ledger.open(folder, url=url, clock=SystemClock()) as ledger:
                 yield ledger
         else:
             with Ledger.read(folder, url=url) as ledger:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from quant.core.clock import SystemClock
 from quant.core.identity import content_hash
 from resources.settings import project_root
 
@@ -47,7 +48,7 @@ def record_fits(
     return len(nights)
 
 
-def record_audits(
+def record_scores(
     desk: "Desk", provenance: "Provenance", session: dt.date, scores: "pd.DataFrame"
 ) -> int:
     """Leave each model's scores of one night, so that models compare by night."""
@@ -56,8 +57,7 @@ def record_audits(
         metrics = {
             f"{name}_h{horizon}": float(value)
             for horizon, part in rows.groupby("horizon_days")
-            for name, value in part[list(names)].astype(float).mean().items()
-            if value == value
+            for name, value in part[list(names)].astype(float).mean().dropna().items()
         }
         leave(
             desk,
@@ -66,7 +66,7 @@ def record_audits(
             session,
             params={"model": model},
             metrics={**metrics, "forecasts_scored": len(rows)},
-            data_version=content_hash(sorted(rows["row_hash"])),
+            data_version=content_hash(rows["squared_error"].tolist()),
         )
     return scores["model"].nunique()
 
@@ -86,7 +86,7 @@ def leave(
     desk.outbox.put(
         model,
         session,
-        recorded_at=desk.clock.now(),
+        recorded_at=SystemClock().now(),
         params=params,
         metrics=metrics,
         tags={

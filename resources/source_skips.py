@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from resources.warehouse import Provenance, Warehouse
 
 if TYPE_CHECKING:
-    from resources.market_data.failover import SourceSkip
+    from resources.market_data.skips import SourceSkip
 
 
 def record_skips(

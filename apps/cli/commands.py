@@ -68,12 +68,69 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="impact",
+        target="apps.cli.impact:run",
+        heading="Look closer",
+        summary="List what one bar touched: features, forecasts, trades, money.",
+        examples=("pmx impact clean.daily_bars AAPL 2022-11-15",),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="refusals",
+        target="apps.cli.refusals:run",
+        heading="Look closer",
+        summary="List what a gate refused and why, from the ledger, with counts by gate.",
+        examples=("pmx refusals --since 2022-12-01", "pmx refusals --gate cost"),
+        safety="looking changes nothing",
+    ),
+    Entry(
         name="bench",
         target="apps.cli.bench:run",
         heading="Look closer",
         summary="Measure speed against a rival and say whether each limit holds.",
         examples=("pmx bench all", "pmx bench lake --json"),
         safety="a measurement leaves nothing behind",
+    ),
+    Entry(
+        name="ingest",
+        target="apps.cli.ingest:run",
+        heading="Data",
+        summary="Load CSV or Parquet files, or the bundled data, into the warehouse.",
+        examples=("pmx ingest prices/ --map close=Last", "pmx ingest sample"),
+        safety="files are read whole before anything is written; the same command goes on from "
+        "there",
+    ),
+    Entry(
+        name="synth",
+        target="apps.cli.synth:run",
+        heading="Data",
+        summary="Write a synthetic market as a folder that `pmx ingest` takes.",
+        examples=("pmx synth --seed 7 --symbols 50 --years 5 --defects",),
+        safety="the folder is put in place whole or not at all",
+    ),
+    Entry(
+        name="data quality",
+        target="apps.cli.data:quality",
+        heading="Data",
+        summary="List every finding about the data: symbol, day, rule, value; or write its pages.",
+        examples=("pmx data quality --symbol AAPL", "pmx data quality --docs"),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="features prove",
+        target="apps.cli.features:prove",
+        heading="Data",
+        summary="Prove that no feature looks ahead: rewrite the future and compare the past.",
+        examples=("pmx features prove",),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="features show",
+        target="apps.cli.features:show",
+        heading="Data",
+        summary="Print the stored features of a symbol, the latest or those of a session.",
+        examples=("pmx features show AAPL",),
+        safety="looking changes nothing",
     ),
     Entry(
         name="doctor",
@@ -112,4 +169,6 @@ COMMANDS: Final[tuple[Entry, ...]] = (
 # What a group's own line in the help says.
 GROUPS: Final[dict[str, str]] = {
     "config": "Print or check settings and policy: show, check.",
+    "data": "Look at the data and its findings: quality.",
+    "features": "Prove or print the features: prove, show.",
 }

@@ -19,7 +19,7 @@ from resources.desk import Desk
 
 
 def trade_on_desk(desk: Desk, session: dt.date) -> TradeSummary | None:
-    """Settle what is pending for `session`; None where there is no book yet, so nothing to settle."""
+    """Settle what is pending for `session`; None where no book exists, so nothing can be."""
     if not (desk.settings.paths.ledger / "journal.jsonl").exists():
         return None
     opens, closes = session_prices(desk, session)

@@ -1,7 +1,7 @@
 """The ledger's records as frames for the warehouse; the journal stays the authority."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -131,3 +131,14 @@ def signal_count(warehouse: "Warehouse", session: dt.date) -> int:
     """How many signals a session had."""
     rows = warehouse.rows("SELECT count(*) FROM signal.daily_signals WHERE session = ?", [session])
     return int(rows[0][0])
+
+
+def signals_ended(
+    warehouse: "Warehouse", frames: Mapping[str, pd.DataFrame], sessions: Sequence[dt.date]
+) -> bool:
+    """Whether every signal of these sessions became an intent or a refusal."""
+    ends = pd.concat([frames["intents"], frames["refusals"]])
+    return all(
+        signal_count(warehouse, day) == ends.loc[ends["session"] == day, "decision_id"].nunique()
+        for day in sessions
+    )

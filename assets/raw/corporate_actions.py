@@ -4,10 +4,10 @@ import datetime as dt
 
 import dagster as dg
 
+from assets.keys import ACTION_KEY
 from assets.support import Night, stage_asset_arguments
 from resources.desk import Desk
 
-ACTION_KEY = ("symbol", "ex_session", "kind", "source")
 # Actions are announced ahead of their ex-session.
 ANNOUNCED_DAYS_AHEAD = 60
 

@@ -4,10 +4,10 @@ import datetime as dt
 
 import dagster as dg
 
+from assets.keys import BAR_KEY
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
 
-BAR_KEY = ("symbol", "basis", "session", "source")
 # Vendors correct recent bars; asking again for a week finds such restatements.
 RESTATEMENT_DAYS = 7
 

@@ -203,7 +203,9 @@ def closes_utc(calendar: str, days: DayArray) -> NDArray[np.datetime64]:
     """The closing moment of each day as datetime64[us] in UTC, fast for millions of rows.
 
     A day that is no session gets its regular closing time, because data often carries such rows and
-    they must reach the quality rules with a moment of their own.
+    they must reach the quality rules with a moment of their own. So does a day outside of the
+    table, such as one of 1985: its half-days are unknown, and a regular close is then later than
+    the true one, never earlier, so that nothing is thought known too soon.
     """
     import numpy as np
 

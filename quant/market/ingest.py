@@ -66,7 +66,8 @@ def parse_bars(table: RawTable, options: IngestOptions, *, now: datetime) -> Par
     interval = place_in_time(table, frame, chosen, options)
     _refuse_duplicates(table, frame)
     _refuse_future(table, frame, now)
-    for field, values in parse_prices(table, chosen, options.basis).items():
+    prices = parse_prices(table, chosen, basis=options.basis, asset_class=options.asset_class)
+    for field, values in prices.items():
         frame[field] = values
     frame["volume"] = parse_volume(table, chosen.get("volume"))
     frame["known_at"] = frame["event_time"] + timedelta(minutes=options.publication_lag_minutes)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quant.market.bars import PRICE_COLUMNS, Basis
+from quant.market.bars import PRICE_COLUMNS, AssetClass, Basis
 from quant.market.ingest_table import BoolArray, RawTable
 
 # No instrument is quoted above this; a larger number is a column that is not a price.
@@ -20,10 +20,12 @@ _EMPTY_WORDS: Final = ("", "nan", "null", "none", "na", "n/a", "<na>")
 
 
 def parse_prices(
-    table: RawTable, chosen: Mapping[str, str], basis: Basis
+    table: RawTable, chosen: Mapping[str, str], *, basis: Basis, asset_class: AssetClass
 ) -> dict[str, NDArray[np.float64]]:
     """Open, high, low, close; a column that the file lacks is NaN throughout."""
-    prices = {field: _price(table, field, chosen.get(field)) for field in PRICE_COLUMNS}
+    # Crude oil for May 2020 settled at -37.63 dollars; nothing but a future may do that.
+    lowest = -PRICE_MAX if asset_class is AssetClass.FUTURE else 0.0
+    prices = {field: _price(table, field, chosen.get(field), lowest) for field in PRICE_COLUMNS}
     if (bad := prices["high"] < prices["low"]).any():
         raise table.fault_at(
             bad,
@@ -34,14 +36,15 @@ def parse_prices(
         )
     if basis is not Basis.TOTAL_RETURN or "adj_close" not in chosen:
         return prices
-    adjusted = _price(table, "adj_close", chosen["adj_close"])
+    adjusted = _price(table, "adj_close", chosen["adj_close"], lowest)
     if "close" not in chosen:
         return prices | {"close": adjusted}
     # One factor a day moves the whole bar onto the adjusted basis, as the vendor moved the close.
-    return {field: values * (adjusted / prices["close"]) for field, values in prices.items()}
+    moved = {field: values * (adjusted / prices["close"]) for field, values in prices.items()}
+    return moved | {"close": adjusted}
 
 
-def _price(table: RawTable, field: str, column: str | None) -> NDArray[np.float64]:
+def _price(table: RawTable, field: str, column: str | None, lowest: float) -> NDArray[np.float64]:
     if column is None:
         return np.full(len(table), np.nan)
     values = _numbers(table, field, column)
@@ -49,8 +52,8 @@ def _price(table: RawTable, field: str, column: str | None) -> NDArray[np.float6
     for bad, problem in (
         (np.isnan(values), "is no price (empty or NaN)"),
         (np.isinf(values), "is infinite"),
-        (values < 0, "is a negative price"),
-        (values == 0, "is a price of zero"),
+        (values < lowest, "is a negative price"),
+        (values == lowest, "is a price of zero"),
         (values > PRICE_MAX, f"is above {PRICE_MAX:g}, so it is no price"),
     ):
         _refuse_cells(table, field, column, bad, problem=problem, remedy=remedy)

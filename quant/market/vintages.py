@@ -9,7 +9,6 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 BAR_IDENTITY = ("symbol", "basis", "session")
@@ -38,11 +37,11 @@ def vintages(
     if versions.empty:
         return [Vintage(sessions=tuple(sorted(sessions)), bars=versions)]
     was_late = versions["known_at"] > versions["event_time"] + delay
-    revisions = np.sort(versions.loc[was_late, "known_at"].unique())
+    revisions = versions.loc[was_late, "known_at"].drop_duplicates()
     groups: dict[int, list[dt.date]] = {}
     for session in sorted(sessions):
         moment = pd.Timestamp(as_of(session))
-        groups.setdefault(int(np.searchsorted(revisions, moment, side="right")), []).append(session)
+        groups.setdefault(int((revisions <= moment).sum()), []).append(session)
     return [
         Vintage(sessions=tuple(group), bars=known_bars(versions, as_of=as_of(group[-1])))
         for group in groups.values()

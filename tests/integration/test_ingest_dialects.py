@@ -151,7 +151,7 @@ def test_adjusted_closes_move_the_whole_bar_when_total_return_is_asked(tmp_path)
     name, text, _ = DAILY["yahoo"]
     (tmp_path / name).write_text(text)
     row = read_bar_files(tmp_path, now=NOW, basis=Basis.TOTAL_RETURN).daily.iloc[0]
-    assert row["close"] == pytest.approx(184.53)
+    assert row["close"] == 184.53
     assert row["high"] == pytest.approx(188.44 * 184.53 / 185.64)
     assert row["volume"] == 82488700
 
@@ -269,3 +269,12 @@ def test_prices_keep_every_bit(tmp_path):
     rows = read_bar_files(tmp_path, now=NOW).daily
     assert rows["close"].tolist() == closes
     assert rows["volume"].isna().all()
+
+
+def test_a_future_may_settle_below_zero(tmp_path):
+    """The May 2020 crude oil contract on 20 April 2020; any other class would be refused."""
+    (tmp_path / "CLK0.csv").write_text("date,high,low,close\n2020-04-20,17.85,-40.32,-37.63\n")
+    rows = read_bar_files(tmp_path, now=NOW, asset_class=AssetClass.FUTURE).daily
+    assert rows["close"].tolist() == [-37.63]
+    with pytest.raises(DataError, match="negative"):
+        read_bar_files(tmp_path, now=NOW, asset_class=AssetClass.US_EQUITY)

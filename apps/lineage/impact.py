@@ -93,19 +93,13 @@ def bar_impact(lakes: Lakes, table: str, key: Sequence[str]) -> BarImpact:
     rows = _versions(lakes, table, symbol, session)
     if not rows:
         raise _unknown(lakes, table, symbol, session)
-    raw = "row_hash" if table == RAW else "raw_row_hash"
     newest = rows[-1]
-    hashes = (
-        tuple(newest_hash["hash"] for newest_hash in rows)
-        if raw == "row_hash"
-        else tuple(row["raw"] for row in rows)
-    )
     bar = _Bar(
         symbol=symbol,
         session=session,
         following=_next(lakes, session),
         seen_from=_seen_from(lakes, session, rows[0]["known_at"]),
-        raw_hashes=hashes,
+        raw_hashes=tuple(row["raw"] for row in rows),
     )
     return _followed(lakes, table, bar, versions=len(rows), newest=newest)
 
@@ -120,7 +114,7 @@ def _followed(
         fills = _fills(ledger, book, bar, decisions) if ledger else []
         orders = list(_orders(ledger, book, decisions, fills)) if ledger else []
         money = _money(ledger, book, bar.symbol, fills) if ledger else Money()
-    verdicts = _count(lakes, VERDICTS, "session >= ?", [bar.seen_from])
+    verdicts = _verdicts(lakes, bar)
     return BarImpact(
         table=table,
         key=f"{bar.symbol} {bar.session}",
@@ -220,7 +214,8 @@ def _unfitted_nights(lakes: Lakes, bar: _Bar, model: str) -> set[dt.date]:
     from quant.market.calendars import sessions
 
     policy = lakes.desk.policy("forecasts", ForecastPolicy)
-    window = policy.naive_window_sessions if model == "naive" else 1
+    # Persistence takes its mean from the last session, and its deviation from this window too.
+    window = policy.naive_window_sessions
     rows = lakes.newest.rows(
         f"SELECT DISTINCT session FROM forecast.{model} WHERE symbol = ? AND session >= ?",
         [bar.symbol, bar.seen_from],
@@ -275,8 +270,35 @@ def _research(
             "decision_id IN (SELECT unnest(?::VARCHAR[]))",
             [sorted(decisions)],
         )
-    # A score looks at the forecast and at every return up to the session on which it was made.
-    yield _count(lakes, "audit.forecast_scores", "symbol = ? AND session >= ?", own)
+    yield _scores(lakes, bar, nights)
+
+
+def _scores(lakes: Lakes, bar: _Bar, nights: dict[str, set[dt.date]]) -> Touched:
+    """Scores of touched forecasts, and those whose realised return holds one of the bar's."""
+    pairs = [(model, day) for model, days in nights.items() for day in sorted(days)]
+    return _count(
+        lakes,
+        "audit.forecast_scores",
+        "symbol = ? AND session >= ? AND (forecast_session <= ? OR "
+        "list_contains(?::VARCHAR[], model || ' ' || forecast_session::VARCHAR))",
+        [
+            bar.symbol,
+            bar.seen_from,
+            bar.session,
+            [f"{model} {day}" for model, day in pairs],
+        ],
+    )
+
+
+def _verdicts(lakes: Lakes, bar: _Bar) -> Touched:
+    """Verdicts whose hold-out, or the fit before it, had the bar."""
+    from quant.market.calendars import sessions
+
+    policy = lakes.desk.policy("forecasts", ForecastPolicy)
+    reach = policy.holdout_sessions + policy.fit_window_sessions
+    end = bar.session + dt.timedelta(days=2 * reach)
+    days = sessions(lakes.desk.universe.calendar, bar.session, end)[: reach + 1]
+    return _count(lakes, VERDICTS, "session BETWEEN ? AND ?", [bar.seen_from, max(days).item()])
 
 
 def _count(

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from quant.core.clock import SteppedClock
 from quant.core.errors import StateError, UsageError
 from quant.market.calendars import sessions
-from resources.dagster_home import QUIET, prepare_dagster_home
+from resources.dagster_home import prepare_dagster_home
 from resources.desk import Desk
 from resources.settings import Settings
+from resources.telemetry import switch_off
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -60,7 +61,7 @@ class NightRunner:
         import dagster as dg
 
         prepare_dagster_home(self._settings)
-        os.environ.update(QUIET)
+        switch_off(os.environ)
         os.environ["DAGSTER_HOME"] = str(self._settings.dagster_home)
         return dg.DagsterInstance.get()
 

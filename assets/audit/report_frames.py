@@ -11,6 +11,9 @@ from quant.governance.report_inputs import COLUMNS, ReportInputs
 from resources.desk import Desk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quant.execution.events import MarkRecorded
     from resources.ledger import Ledger
     from resources.warehouse import Provenance
 
@@ -113,7 +116,7 @@ def _quality(desk: Desk, session: dt.date) -> float | None:
     return float(rows[0][0]) if rows else None
 
 
-def _equity(desk: Desk, marks) -> pd.DataFrame:  # type: ignore[no-untyped-def]
+def _equity(desk: Desk, marks: "Sequence[MarkRecorded]") -> pd.DataFrame:
     """The book's curve beside the same money in equal parts of the universe, never touched."""
     sessions = [mark.session for mark in marks]
     benchmark = _benchmark(desk, sessions, float(marks[0].equity)) if marks else {}

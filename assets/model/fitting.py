@@ -78,10 +78,9 @@ def _is_fitted(
 
 def _start(desk: Desk, table: str, session: dt.date) -> "dict[str, Params]":
     """The parameters of the fit before: where the search begins."""
-    states = stored_states(desk.warehouse, table, before=session)
     from quant.forecasting.port import start_params
 
-    return start_params(states)
+    return start_params(stored_states(desk.warehouse, table, before=session))
 
 
 def stored_states(

@@ -7,6 +7,7 @@ Every write is one short transaction of a frame that was computed before it bega
 processes can work side by side; a conflict is retried, since the loser has written nothing.
 """
 
+import datetime as dt
 import importlib
 import itertools
 import random
@@ -154,15 +155,23 @@ class Warehouse:
     # Writing
 
     def append_versions(
-        self, table: str, frame: pd.DataFrame, provenance: Provenance, *, key: Sequence[str]
+        self,
+        table: str,
+        frame: pd.DataFrame,
+        provenance: Provenance,
+        *,
+        key: Sequence[str],
+        retrieved_at: dt.datetime | None = None,
     ) -> Written:
         """Add the rows that say something new of their key; nothing is ever changed or removed.
 
         A row whose content, apart from `known_at`, is what the newest stored row of its key already
-        says is not a restatement and is left out, so that asking a source twice adds nothing.
+        says is not a restatement and is left out, so that asking a source twice adds nothing. A
+        restatement cannot have been known before it was retrieved, whatever its source claims: it
+        would rewrite what past decisions saw. So its `known_at` is at least `retrieved_at`.
         """
         self._stage(table, frame, provenance)
-        count = self._commit(lambda: self._insert_versions(table, key))
+        count = self._commit(lambda: self._insert_versions(table, key, retrieved_at))
         return Written(table=table, rows=count, snapshot_id=self.snapshot_id())
 
     def publish(
@@ -228,25 +237,41 @@ class Warehouse:
             )
             self._connection.unregister("incoming")
 
-    def _insert_versions(self, table: str, key: Sequence[str]) -> int:
+    def _insert_versions(
+        self, table: str, key: Sequence[str], retrieved_at: dt.datetime | None
+    ) -> int:
         execute = self._connection.execute
         types = self.columns(table)
         said = {
             name: kind for name, kind in types.items() if name not in (*LINEAGE_COLUMNS, "known_at")
         }
         keys = ", ".join(f'"{name}"' for name in key)
+        same_key = " AND ".join(f'stored."{name}" = incoming."{name}"' for name in key)
         execute(
             f"CREATE OR REPLACE TEMP TABLE fresh AS "
             f"WITH incoming AS (SELECT *, {row_hash_sql(said)} AS said FROM temp.staged), "
             f"stored AS (SELECT {keys}, {row_hash_sql(said)} AS said FROM {quoted(table)} "
             f"SEMI JOIN temp.staged USING ({keys}) "
             f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY known_at DESC) = 1) "
-            f"SELECT DISTINCT ON (row_hash) incoming.* EXCLUDE (said) FROM incoming "
+            f"SELECT DISTINCT ON (row_hash) incoming.* EXCLUDE (said), "
+            f"EXISTS (SELECT 1 FROM stored WHERE {same_key}) AS is_restatement FROM incoming "
             f"ANTI JOIN stored USING ({keys}, said)"
         )
+        if retrieved_at is not None:
+            content = {name: kind for name, kind in types.items() if name not in LINEAGE_COLUMNS}
+            execute(
+                "UPDATE temp.fresh SET known_at = greatest(known_at, $1) WHERE is_restatement",
+                [retrieved_at],
+            )
+            execute(
+                f"UPDATE temp.fresh SET row_hash = {row_hash_sql(content)} WHERE is_restatement"
+            )
         count = int(execute("SELECT count(*) FROM temp.fresh").fetchall()[0][0])
         if count:
-            execute(f"INSERT INTO {quoted(table)} BY NAME SELECT * FROM temp.fresh")
+            execute(
+                f"INSERT INTO {quoted(table)} BY NAME "
+                "SELECT * EXCLUDE (is_restatement) FROM temp.fresh"
+            )
         return count
 
     def _replace_slice(self, target: str, scope: Mapping[str, Sequence[object]]) -> int:

@@ -105,8 +105,11 @@ def show(
     day = day_option("--session", session)
     with Desk(cli.settings) as desk:
         store = OnlineFeatures(desk.warehouse)
+        name = symbol.upper()
+        if day is None:
+            store.latest(name)
         started = time.perf_counter()
-        row = store.latest(symbol.upper(), session=day)
+        row = store.latest(name) if day is None else store.on(name, day)
         read_ms = (time.perf_counter() - started) * 1000
     if row is None:
         raise UsageError(

@@ -14,6 +14,9 @@ from resources.desk import Desk
 from resources.settings import Settings
 from tests.support.small_flow import SYMBOLS, run_small_flow, small_settings
 
+# Dagster 1.13 calls an argument redundant that the job definitions state on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:Parameter .partitions_def.:DeprecationWarning")
+
 Pmx = Callable[..., tuple[int, Any, str]]
 FLOW = [
     "raw.daily_bars",
@@ -125,7 +128,7 @@ def test_why_walks_from_a_fill_to_raw_rows(pmx: Pmx, fills: list[Any]) -> None:
     assert (answer["kind"], answer["decision_id"]) == ("fill", fill.decision_id)
     assert set(FLOW) <= set(steps)
     for step in answer["steps"]:
-        assert step["row_hash"] and step["run_id"] and step["code_version"], step["table"]
+        assert all(step[name] for name in ("row_hash", "run_id", "code_version")), step["table"]
         assert step["snapshot_id"] >= 0
     raw = answer["steps"][-1]
     assert raw["table"] == "raw.daily_bars"
@@ -160,7 +163,8 @@ def test_why_of_a_refusal_shows_its_gate_with_the_arithmetic(flow: Settings, pmx
     step = answer["steps"][0]
     assert (code, answer["kind"], step["table"]) == (0, "refusal", "order.refusals")
     assert "refused at the gate no_change: holds" in step["says"]
-    assert "held_weight" in step["says"] and "expected_return" in step["says"]
+    assert "held_weight" in step["says"]
+    assert "expected_return" in step["says"]
     assert answer["steps"][-1]["table"] == "raw.daily_bars"
 
 
@@ -168,13 +172,25 @@ def test_why_of_a_refusal_shows_its_gate_with_the_arithmetic(flow: Settings, pmx
 def test_an_unknown_id_says_where_ids_are_found(pmx: Pmx, identity: str) -> None:
     code, _, error = pmx("why", identity)
     assert code == 2
-    assert "pmx demo" in error and "order.fills" in error
+    assert "pmx demo" in error
+    assert "order.fills" in error
 
 
-def test_an_ambiguous_prefix_asks_for_more(flow: Settings, pmx: Pmx, fills: list[Any]) -> None:
-    """Sixteen first digits and more decisions than that would clash; here the prefix is too short."""
+def test_too_few_characters_are_not_searched_for(pmx: Pmx, fills: list[Any]) -> None:
     code, _, error = pmx("why", fills[0].fill_id[:5])
-    assert code == 2 and "at least 8 characters" in error
+    assert code == 2
+    assert "at least 8 characters" in error
+
+
+def test_a_prefix_of_several_ids_asks_for_more(
+    pmx: Pmx, fills: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids are hashes and rarely clash, so here two characters are enough to be searched for."""
+    monkeypatch.setattr("apps.lineage.subject.PREFIX_MIN", 2)
+    code, _, error = pmx("why", "f-")
+    assert code == 2
+    assert f"is the beginning of {len(fills)} ids" in error
+    assert "give more characters" in error
 
 
 def test_every_fill_comes_out_as_recorded(pmx: Pmx, fills: list[Any]) -> None:
@@ -426,5 +442,6 @@ def test_impact_of_an_unknown_key_says_what_there_is(
 def test_looking_makes_no_warehouse(pmx: Pmx, tmp_path: Path) -> None:
     for command in (("why", "f-0000000000"), ("impact", "raw.daily_bars", "AAPL", "2022-10-04")):
         code, _, error = pmx(*command, home=tmp_path / "empty")
-        assert code == 2 and "there is no warehouse" in error
+        assert code == 2
+        assert "there is no warehouse" in error
     assert not (tmp_path / "empty" / "lake").exists()

@@ -27,6 +27,8 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 OWNERS = ["team:research"]
 KINDS = {"duckdb", "python"}
 LINEAGE = ("run_id", "snapshot_id", "code_version", "row_hash")
+# The name of the check behind which a whole expectation suite stands.
+EXPECTATIONS = "expectations_hold"
 # Long ranges are vectorised inside an asset, so a backfill is one run, whatever its length.
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
@@ -75,6 +77,12 @@ class Night:
         """Taken once, before anything is read: rows must not claim a snapshot newer than that."""
         return self.desk.provenance(self.context.run_id, self.stage)
 
+    def judge(
+        self, suite: str, frame: "pd.DataFrame", *, keys: Sequence[str] = ("symbol", "session")
+    ) -> dg.AssetCheckResult:
+        """Judge a table before it is published; one that breaks a critical rule never is."""
+        return judged(self.desk, self.context.asset_key, suite, frame, self.context.run_id, keys)
+
     def publish(self, frame: "pd.DataFrame", **scope: Sequence[object]) -> "Written":
         """Make `frame` the table's content for these sessions."""
         return self.desk.warehouse.publish(
@@ -106,6 +114,36 @@ class Night:
             },
             check_results=list(checks),
         )
+
+
+def judged(
+    desk: Desk,
+    asset: dg.AssetKey,
+    suite: str,
+    frame: "pd.DataFrame",
+    run_id: str,
+    keys: Sequence[str] = ("symbol", "session"),
+) -> dg.AssetCheckResult:
+    """Run a suite in the companion process; a critical failure stops the table here."""
+    report = desk.quality.validate(suite, frame, keys=keys, run_name=run_id)
+    broken = "\n".join(f"- {one.sentence} ({one.unexpected_count} rows)" for one in report.failed)
+    if report.blocks:
+        raise dg.Failure(
+            f"{asset.to_user_string()} was not published, it breaks the suite {suite}:\n{broken}",
+            allow_retries=False,
+        )
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=EXPECTATIONS,
+        passed=report.success,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"evaluated": report.evaluated, "broken": dg.MetadataValue.md(broken or "none")},
+    )
+
+
+def expectations(stage: str, table: str) -> dg.AssetCheckSpec:
+    """The check that `judge` answers."""
+    return check(stage, table, EXPECTATIONS, description="the table's expectation suite holds")
 
 
 def check(stage: str, table: str, name: str, *, description: str) -> dg.AssetCheckSpec:

@@ -87,9 +87,7 @@ def _compare(
     }
 
 
-def _commits(
-    ours: "_Product", theirs: "_Rival", symbols: int, days: list[dt.date]
-) -> list[Pair]:
+def _commits(ours: "_Product", theirs: "_Rival", symbols: int, days: list[dt.date]) -> list[Pair]:
     pairs: list[Pair] = []
     for index, day in enumerate(days):
         frame = _bars(symbols, [day], seed=index)
@@ -111,9 +109,7 @@ def _day_reads(
     return [(lambda d=day: ours.day(d), lambda d=day: theirs.day(d)) for day in chosen]
 
 
-def _symbol_reads(
-    ours: "_Product", theirs: "_Rival", symbols: int, repetitions: int
-) -> list[Pair]:
+def _symbol_reads(ours: "_Product", theirs: "_Rival", symbols: int, repetitions: int) -> list[Pair]:
     chosen = [_symbol((index * 37) % symbols) for index in range(repetitions + 1)]
     _require_same(ours.symbol(chosen[-1]).iloc[:100], theirs.symbol(chosen[-1]).iloc[:100])
     return [(lambda s=one: ours.symbol(s), lambda s=one: theirs.symbol(s)) for one in chosen]
@@ -134,9 +130,7 @@ class _Product:
         self.lake = Warehouse.open(LakeLocation.in_folder(folder), migrations=migrations)
 
     def write(self, frame: pd.DataFrame, sessions: list[dt.date]) -> None:
-        origin = Provenance(
-            run_id=RUN_ID, snapshot_id=self.lake.snapshot_id(), code_version=CODE
-        )
+        origin = Provenance(run_id=RUN_ID, snapshot_id=self.lake.snapshot_id(), code_version=CODE)
         self.lake.publish(TABLE, frame, origin, scope={"session": sessions})
 
     def everything(self) -> pd.DataFrame:

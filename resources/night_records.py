@@ -48,7 +48,7 @@ def record_fits(
     return len(nights)
 
 
-def record_audits(
+def record_scores(
     desk: "Desk", provenance: "Provenance", session: dt.date, scores: "pd.DataFrame"
 ) -> int:
     """Leave each model's scores of one night, so that models compare by night."""
@@ -66,7 +66,7 @@ def record_audits(
             session,
             params={"model": model},
             metrics={**metrics, "forecasts_scored": len(rows)},
-            data_version=content_hash(sorted(rows["row_hash"])),
+            data_version=content_hash(rows["squared_error"].tolist()),
         )
     return scores["model"].nunique()
 

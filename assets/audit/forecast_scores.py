@@ -27,10 +27,14 @@ def forecast_scores(
     context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]
 ) -> dg.MaterializeResult:
     """One row a forecast whose horizon ended in these sessions."""
+    from resources.night_records import record_scores
+
     night = Night(context, desk)
     provenance = night.provenance
     frame = score_rows(desk, night.sessions)
     written = night.publish(frame)
+    last = frame[frame["session"] == night.sessions[-1]]
+    record_scores(desk, provenance, night.sessions[-1], last)
     figures: dict[str, float] = {}
     if len(frame):
         pooled = frame.groupby("model")["squared_error"].mean() ** 0.5

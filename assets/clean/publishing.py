@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assets.keys import CLEAN_KEY
 from quant.market.bars import Basis
 from resources.desk import Desk
 from resources.reads import bar_versions
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from resources.quality import SuiteReport
     from resources.warehouse import Provenance
 
-CLEAN_KEY = ("symbol", "basis", "session")
 SUITE = "raw_daily_bars"
 # A robust scale needs a quarter of sessions behind the first judged bar; twice that bridges gaps.
 LOOKBACK_DAYS = 200

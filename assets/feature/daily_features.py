@@ -2,19 +2,20 @@
 
 import dagster as dg
 
-from assets.support import Night, check, stage_asset_arguments
+from assets.support import Night, check, expectations, stage_asset_arguments
 from resources.desk import Desk
 
 
 @dg.asset(
     **stage_asset_arguments("feature", "daily_features", deps=["clean.daily_bars"]),
     check_specs=[
+        expectations("feature", "daily_features"),
         check(
             "feature",
             "daily_features",
             "every_symbol_has_features",
             description="each symbol with a clean bar has a row",
-        )
+        ),
     ],
 )
 def daily_features(
@@ -27,6 +28,7 @@ def daily_features(
     prepare_columns(desk.warehouse, night.table)
     provenance = night.provenance
     frame = feature_rows(desk, night.sessions)
+    holds = night.judge("feature_daily_features", frame)
     written = night.publish(frame)
     symbols = int(frame["symbol"].nunique()) if len(frame) else 0
     present = dg.AssetCheckResult(
@@ -37,5 +39,9 @@ def daily_features(
     )
     columns = len(frame.columns)
     return night.result(
-        len(frame), written, checks=[present], columns=columns, snapshot=provenance.snapshot_id
+        len(frame),
+        written,
+        checks=[holds, present],
+        columns=columns,
+        snapshot=provenance.snapshot_id,
     )

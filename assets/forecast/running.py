@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.history import History, histories
 from assets.model.zoo import FITTED, build_model
-from assets.support import Night, check, stage_asset_arguments
+from assets.support import Night, check, expectations, stage_asset_arguments
 from resources.desk import Desk
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def forecast_arguments(model: str, *, deps: Sequence[str]) -> dict[str, object]:
     )
     return {
         **stage_asset_arguments("forecast", model, deps=deps),
-        "check_specs": [spec],
+        "check_specs": [expectations("forecast", model), spec],
     }
 
 
@@ -53,6 +53,8 @@ def publish_batches(
     night.desk.warehouse.publish(
         FAILURES, failures, night.provenance, scope={"session": night.sessions, "model": [model]}
     )
+    keys = ("symbol", "session", "horizon_days")
+    holds = night.judge("forecast_daily_forecasts", frame, keys=keys)
     written = night.publish(frame)
     complete = dg.AssetCheckResult(
         passed=failures.empty and not frame.empty,
@@ -60,7 +62,9 @@ def publish_batches(
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"failures": len(failures)},
     )
-    return night.result(len(frame), written, checks=[complete], failures=len(failures), **metadata)
+    return night.result(
+        len(frame), written, checks=[holds, complete], failures=len(failures), **metadata
+    )
 
 
 def model_batches(

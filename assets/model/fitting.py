@@ -46,8 +46,7 @@ def fit_missing(night: Night, model: "Forecaster") -> "tuple[pd.DataFrame, Writt
             hashes = history.input_hashes(session)
             if _is_fitted(desk.warehouse, night.table, session, hashes, provenance.code_version):
                 continue
-            frame = _fit(history, model, session, _start(desk, night.table, session))
-            frame["input_hash"] = [hashes.get(symbol, "") for symbol in frame["symbol"]]
+            frame = fit_rows(history, model, session, _start(desk, night.table, session))
             written = desk.warehouse.publish(
                 night.table, frame, provenance, scope={"fit_as_of": [session]}
             )
@@ -55,13 +54,16 @@ def fit_missing(night: Night, model: "Forecaster") -> "tuple[pd.DataFrame, Writt
     return pd.concat(fresh, ignore_index=True), written
 
 
-def _fit(
+def fit_rows(
     history: History, model: "Forecaster", session: dt.date, start: "dict[str, Params]"
 ) -> "pd.DataFrame":
+    """Fit every symbol of a session; the same history and start give the same rows, to the bit."""
     from quant.forecasting.port import states_to_frame
 
     returns = history.returns.until(session)
-    return states_to_frame(model.fit(returns, session=session, start=start or None))
+    frame = states_to_frame(model.fit(returns, session=session, start=start or None))
+    hashes = history.input_hashes(session)
+    return frame.assign(input_hash=[hashes.get(symbol, "") for symbol in frame["symbol"]])
 
 
 def _is_fitted(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.partitions import trading_days
-from assets.support import KINDS, OWNERS, SINGLE_RUN, Night
+from assets.support import KINDS, OWNERS, SINGLE_RUN, Night, expectations, judged
 from resources.code_versions import code_version
 from resources.desk import Desk
 
@@ -36,11 +36,12 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         _spec("fills", "What the trader traded in these sessions, and nobody else."),
     ],
     check_specs=[
+        expectations("order", "fills"),
         dg.AssetCheckSpec(
             "every_signal_ends",
             asset=dg.AssetKey(["order", "intents"]),
             description="signals = intents + refusals, in every session that was decided now",
-        )
+        ),
     ],
     partitions_def=trading_days,
     backfill_policy=SINGLE_RUN,
@@ -75,6 +76,8 @@ def order_records(
             "fills": fills_frame(ledger, book, sessions),
         }
     decided = [day for day in night.sessions if day.isoformat() not in only_mirrored]
+    fills = dg.AssetKey(["order", "fills"])
+    yield judged(desk, fills, "order_fills", frames["fills"], context.run_id, ("fill_id",))
     for table, frame in frames.items():
         written = desk.warehouse.publish(
             f"order.{table}", frame, provenance, scope={"session": sessions}

@@ -4,10 +4,10 @@ import datetime as dt
 
 import dagster as dg
 
+from assets.keys import ACTION_KEY
 from assets.support import Night, stage_asset_arguments
 from resources.desk import Desk
 
-ACTION_KEY = ("symbol", "ex_session", "kind", "source")
 # Actions are announced ahead of their ex-session.
 ANNOUNCED_DAYS_AHEAD = 60
 
@@ -24,6 +24,6 @@ def corporate_actions(
         night.sessions[-1] + dt.timedelta(days=ANNOUNCED_DAYS_AHEAD),
     )
     written = desk.warehouse.append_versions(
-        night.table, fetched.bars, night.provenance, key=ACTION_KEY
+        night.table, fetched.bars, night.provenance, key=ACTION_KEY, retrieved_at=desk.clock.now()
     )
     return night.result(len(fetched.bars), written)

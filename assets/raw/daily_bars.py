@@ -4,10 +4,10 @@ import datetime as dt
 
 import dagster as dg
 
+from assets.keys import BAR_KEY
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
 
-BAR_KEY = ("symbol", "basis", "session", "source")
 # Vendors correct recent bars; asking again for a week finds such restatements.
 RESTATEMENT_DAYS = 7
 
@@ -23,9 +23,8 @@ def daily_bars(
     context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]
 ) -> dg.MaterializeResult:
     """One row a symbol, session, source and moment of knowledge; a restatement is another row."""
-    from resources.source_skips import record_skips
-
     from quant.market.sources import BarRequest
+    from resources.source_skips import record_skips
 
     night, universe = Night(context, desk), desk.universe
     fetched = desk.sources.fetch(
@@ -38,7 +37,7 @@ def daily_bars(
         )
     )
     written = desk.warehouse.append_versions(
-        night.table, fetched.bars, night.provenance, key=BAR_KEY
+        night.table, fetched.bars, night.provenance, key=BAR_KEY, retrieved_at=desk.clock.now()
     )
     skipped = record_skips(desk.warehouse, fetched.skips, night.provenance, night.sessions[-1])
     answered = dg.AssetCheckResult(

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.support import Night, check, stage_asset_arguments
+from assets.support import Night, check, expectations, stage_asset_arguments
 from resources.desk import Desk
 
 
@@ -13,12 +13,13 @@ from resources.desk import Desk
         deps=["forecast.combined", "forecast.persistence", "model.verdicts", "clean.daily_bars"],
     ),
     check_specs=[
+        expectations("signal", "daily_signals"),
         check(
             "signal",
             "daily_signals",
             "every_symbol_has_a_signal",
             description="silence is no decision: each strategy speaks on each symbol",
-        )
+        ),
     ],
 )
 def daily_signals(
@@ -30,6 +31,7 @@ def daily_signals(
     night = Night(context, desk)
     provenance = night.provenance
     frame = signal_rows(desk, night.sessions, provenance)
+    holds = night.judge("signal_daily_signals", frame, keys=("symbol", "session", "strategy"))
     written = night.publish(frame)
     expected = len(desk.universe.symbols) * len(night.sessions) * frame["strategy"].nunique()
     refused = int((frame["gate"] != "").sum())
@@ -41,7 +43,7 @@ def daily_signals(
     return night.result(
         len(frame),
         written,
-        checks=[complete],
+        checks=[holds, complete],
         refused=refused,
         refused_share=refused / max(len(frame), 1),
     )

@@ -2,19 +2,20 @@
 
 import dagster as dg
 
-from assets.support import Night, check, stage_asset_arguments
+from assets.support import Night, check, expectations, stage_asset_arguments
 from resources.desk import Desk
 
 
 @dg.asset(
     **stage_asset_arguments("target", "daily_weights", deps=["signal.daily_signals"]),
     check_specs=[
+        expectations("target", "daily_weights"),
         check(
             "target",
             "daily_weights",
             "weights_are_within_caps",
             description="no weight above the single-position cap, no sum above the gross cap",
-        )
+        ),
     ],
 )
 def daily_weights(
@@ -27,6 +28,7 @@ def daily_weights(
     night, policy = Night(context, desk), desk.policy("sizing", SizingPolicy)
     provenance = night.provenance
     frame = target_rows(desk.warehouse, night.sessions, policy)
+    holds = night.judge("target_daily_weights", frame, keys=("symbol", "session", "strategy"))
     written = night.publish(frame)
     gross = frame.groupby(["strategy", "session"])["weight"].sum()
     largest = float(frame["weight"].max()) if len(frame) else 0.0
@@ -38,5 +40,9 @@ def daily_weights(
         metadata={"largest": largest, "gross": gross_max},
     )
     return night.result(
-        len(frame), written, checks=[within], gross=gross_max, snapshot=provenance.snapshot_id
+        len(frame),
+        written,
+        checks=[holds, within],
+        gross=gross_max,
+        snapshot=provenance.snapshot_id,
     )

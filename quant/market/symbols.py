@@ -5,10 +5,16 @@ place: ASCII, short, and nothing that a path could climb with. Does not belong h
 exist, or how a vendor spells them (`frontier`, the adapters).
 """
 
+import re
 import unicodedata
+from typing import Final
 
 from quant.core.errors import UsageError
-from quant.market.sources import SYMBOL_LENGTH_MAX, SYMBOL_PATTERN
+
+# Long enough for every ticker, pair and option root that the sources use; the character set admits
+# BTC/USDT, ^GSPC, ES=F, BRK-B and BINANCE:BTCUSDT, and the lookahead refuses a path such as "..".
+SYMBOL_LENGTH_MAX: Final = 40
+SYMBOL_PATTERN: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9^][A-Za-z0-9.\-_/=^:]*")
 
 SYMBOL_REMEDY = f"use at most {SYMBOL_LENGTH_MAX} ASCII letters, digits and . - _ / = ^ :"
 

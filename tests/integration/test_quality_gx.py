@@ -173,7 +173,8 @@ def test_a_key_may_stand_once(quality: Quality) -> None:
 
 def test_signals_weights_and_fills_have_their_walls(quality: Quality) -> None:
     """The hard limits of the stages that lead to money; an empty night of fills is fine."""
-    signal = {"symbol": "A", "session": NIGHT, "expected_return": 0.01, "volatility": 0.2}
+    signal = {"strategy": "s", "symbol": "A", "session": NIGHT}
+    signal |= {"expected_return": 0.01, "volatility": 0.2}
     signals = pd.DataFrame(
         [
             signal | {"action": "buy", "confidence": 0.6},
@@ -187,7 +188,12 @@ def test_signals_weights_and_fills_have_their_walls(quality: Quality) -> None:
         ("B", "volatility_positive"),
     ]
     weights = pd.DataFrame(
-        {"symbol": list("ABCD"), "session": NIGHT, "weight": [0.0, 1.0, 1.01, -0.01]}
+        {
+            "strategy": "s",
+            "symbol": list("ABCD"),
+            "session": NIGHT,
+            "weight": [0.0, 1.0, 1.01, -0.01],
+        }
     )
     report = quality.validate("target_daily_weights", weights, run_name="n")
     assert rules_of(report) == [("C", "weight_within_caps"), ("D", "weight_within_caps")]
@@ -198,7 +204,7 @@ def test_signals_weights_and_fills_have_their_walls(quality: Quality) -> None:
             "side": ["buy", "sell"],
             "quantity": [1.0, 0.0],
             "price": [10.0, -1.0],
-            "fee_amount": [0.0, 0.0],
+            "fee": [0.0, 0.0],
         }
     )
     report = quality.validate("order_fills", fills, keys=("symbol",), run_name="n")

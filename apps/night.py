@@ -57,13 +57,8 @@ class NightRunner:
 
     @cached_property
     def instance(self) -> "dg.DagsterInstance":
-        """The installation's own instance, so that every run shows in the web pages."""
-        import dagster as dg
-
-        prepare_dagster_home(self._settings)
-        switch_off(os.environ)
-        os.environ["DAGSTER_HOME"] = str(self._settings.dagster_home)
-        return dg.DagsterInstance.get()
+        """The installation's own instance."""
+        return open_instance(self._settings)
 
     @cached_property
     def definitions(self) -> "dg.Definitions":
@@ -154,6 +149,16 @@ class NightRunner:
             if self._settings.book not in ledger.books():
                 return None
             return ledger.book(self._settings.book).closed_session
+
+
+def open_instance(settings: Settings) -> "dg.DagsterInstance":
+    """Dagster's instance of this installation, so that every run shows in the web pages."""
+    import dagster as dg
+
+    prepare_dagster_home(settings)
+    switch_off(os.environ)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    return dg.DagsterInstance.get()
 
 
 def _result(

@@ -26,6 +26,8 @@ class Entry:
     examples: tuple[str, ...] = ()
     # Said after Ctrl-C: what state the person is left with.
     safety: str = DEFAULT_SAFETY
+    # For benchmarks and repairs: works like any other, and no help page lists it.
+    is_hidden: bool = False
 
 
 COMMANDS: Final[tuple[Entry, ...]] = (
@@ -155,6 +157,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         summary="Check every policy file and list all that is wrong, with lines.",
         examples=("pmx config check",),
         safety="looking changes nothing",
+    ),
+    Entry(
+        name="heartbeat",
+        target="apps.cli.heartbeat:run",
+        heading="House-keeping",
+        summary="Record one empty Dagster run: the yardstick of `pmx bench nightly`.",
+        examples=("pmx heartbeat --json",),
+        is_hidden=True,
     ),
     Entry(
         name="exit-codes",

@@ -1,6 +1,6 @@
 """`pmx demo` on the cut-down bundle, as a process of its own that a test may kill.
 
-    PMX_HOME=... PMX_CONFIG_DIR=... python -m tests.support.small_demo [--json]
+PMX_HOME=... PMX_CONFIG_DIR=... python -m tests.support.small_demo [--json]
 """
 
 import sys

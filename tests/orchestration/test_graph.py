@@ -141,7 +141,7 @@ def test_each_stage_reads_only_earlier_ones(definitions: dg.Definitions) -> None
 
 
 def test_jobs_split_the_graph_between_data_and_book(definitions: dg.Definitions) -> None:
-    """A backfill touches nothing that depends on the book, and the halves of a night are a whole."""
+    """A backfill touches nothing that depends on the book, and a night is its two halves."""
 
     def selected(job: str) -> set[str]:
         return set(names(definitions.resolve_job_def(job).asset_layer.selected_asset_keys))

@@ -1,6 +1,7 @@
 """Which sessions are partitions, what the schedule asks for, and what the sensors say."""
 
 import datetime as dt
+import functools
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import dagster as dg
 import pytest
 
 from assets.partitions import CALENDAR, FIRST_SESSION, trading_days
+from dagster_project.definitions import build_defs
 from jobs.nightly import nightly_schedule
 from quant.market.calendars import sessions
 from sensors.failures import failed_run_sensor
@@ -22,9 +24,18 @@ def new_york(*moment: int) -> dt.datetime:
     return dt.datetime(*moment, tzinfo=NEW_YORK)  # type: ignore[misc, arg-type]
 
 
+def utc(*moment: int) -> dt.datetime:
+    return dt.datetime(*moment, tzinfo=dt.UTC)  # type: ignore[misc, arg-type]
+
+
+@functools.cache
+def location() -> dg.RepositoryDefinition:
+    return build_defs().get_repository_def()
+
+
 def tick(moment: dt.datetime) -> list[dg.RunRequest] | str:
     """What the schedule does at a moment: its requests, or why there are none."""
-    context = dg.build_schedule_context(scheduled_execution_time=moment)
+    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=location())
     data = nightly_schedule.evaluate_tick(context)
     return list(data.run_requests or []) or str(data.skip_message)
 
@@ -85,14 +96,14 @@ def test_the_clock_of_new_york_decides_when_a_night_begins() -> None:
 @pytest.mark.parametrize(
     ("now", "session"),
     [
-        pytest.param(dt.datetime(2022, 12, 28, 8, 0), "2022-12-23", id="the night may still run"),
-        pytest.param(dt.datetime(2022, 12, 28, 10, 0), "2022-12-27", id="the night must be done"),
-        pytest.param(dt.datetime(2022, 12, 26, 12, 0), "2022-12-23", id="a long weekend"),
+        pytest.param(utc(2022, 12, 28, 8), "2022-12-23", id="the night may still run"),
+        pytest.param(utc(2022, 12, 28, 10), "2022-12-27", id="the night must be done"),
+        pytest.param(utc(2022, 12, 26, 12), "2022-12-23", id="a long weekend"),
     ],
 )
 def test_the_expected_night_is_the_last_one_that_had_time(now: dt.datetime, session: str) -> None:
     """Twelve hours after the close (21:00 UTC in winter) a night counts as due."""
-    assert str(expected_session(now.replace(tzinfo=dt.UTC))) == session
+    assert str(expected_session(now)) == session
 
 
 def report_night(instance: dg.DagsterInstance, session: str) -> None:

@@ -70,6 +70,7 @@ def land_and_publish(
     each asset class has by default.
     """
     step = on_step or _say_nothing
+    desk.policies  # noqa: B018 (a wrong policy file is refused before anything is written)
     tables = list(_tables(bars, calendar))
     for series, start, end in tables:
         _require_calendar(series, start, end)
@@ -78,10 +79,12 @@ def land_and_publish(
     lake = desk.warehouse
     actions_landed = 0
     if actions is not None and len(actions):
-        written = lake.append_versions("raw.corporate_actions", actions, raw, key=ACTION_KEY)
+        written = lake.append_versions(
+            "raw.corporate_actions", actions, raw, key=ACTION_KEY, retrieved_at=desk.clock.now()
+        )
         actions_landed = written.rows
-    dated = _corrections_known_now(desk, bars)
-    landed = lake.append_versions("raw.daily_bars", dated, raw, key=BAR_KEY).rows
+    now = desk.clock.now()
+    landed = lake.append_versions("raw.daily_bars", bars, raw, key=BAR_KEY, retrieved_at=now).rows
     clean = desk.provenance(run_id, "clean")
     judged = publish_backlog(
         desk,
@@ -135,30 +138,6 @@ def _require_calendar(series: Series, start: dt.date, end: dt.date) -> None:
 
 def _say_nothing(_words: str) -> None:
     pass
-
-
-def _corrections_known_now(desk: Desk, bars: pd.DataFrame) -> pd.DataFrame:
-    """The bars, those that change a stored one with the present as the moment of knowledge.
-
-    A file says when a bar was traded and not when it was corrected; a correction that claimed to
-    have been known back then would rewrite what past decisions saw.
-    """
-    scope = ["basis", "symbol"]
-    known = desk.warehouse.read(
-        "SELECT DISTINCT symbol, basis, session FROM raw.daily_bars "
-        "WHERE symbol IN (SELECT unnest(?::VARCHAR[])) AND basis IN (SELECT unnest(?::VARCHAR[]))",
-        [sorted(bars["symbol"].unique()), sorted(bars["basis"].unique())],
-    )
-    if known.empty:
-        return bars
-    days = pd.to_datetime(bars["session"]).astype("datetime64[s]")
-    stored = pd.MultiIndex.from_arrays(
-        [*(known[name].astype("str") for name in scope), known["session"].astype("datetime64[s]")]
-    )
-    offered = pd.MultiIndex.from_arrays([*(bars[name].astype("str") for name in scope), days])
-    now = pd.Timestamp(desk.clock.now()).as_unit("us")
-    later = bars["known_at"].where(bars["known_at"] > now, now)
-    return bars.assign(known_at=bars["known_at"].mask(offered.isin(stored), later))
 
 
 def series_calendar(symbol: str, asset_class: AssetClass) -> str:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from quant.core.clock import SteppedClock
 from quant.core.errors import StateError, UsageError
 from quant.market.calendars import sessions
-from resources.dagster_home import QUIET, prepare_dagster_home
+from resources.dagster_home import prepare_dagster_home
 from resources.desk import Desk
 from resources.settings import Settings
+from resources.telemetry import switch_off
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -46,10 +47,7 @@ class NightRunner:
     """One process's way to run nights, on one desk and one Dagster instance."""
 
     def __init__(self, settings: Settings) -> None:
-        # Decisions of a night are made in the moment after its data came in. A replay through
-        # history stands in those moments one after the other.
-        self.clock = SteppedClock(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
-        self.desk = Desk(settings, clock=self.clock)
+        self.desk = Desk(settings)
         self.desk.companion  # noqa: B018 (its imports run while this process does its own)
         self._settings = settings
 
@@ -59,13 +57,8 @@ class NightRunner:
 
     @cached_property
     def instance(self) -> "dg.DagsterInstance":
-        """The installation's own instance, so that every run shows in the web pages."""
-        import dagster as dg
-
-        prepare_dagster_home(self._settings)
-        os.environ.update(QUIET)
-        os.environ["DAGSTER_HOME"] = str(self._settings.dagster_home)
-        return dg.DagsterInstance.get()
+        """The installation's own instance."""
+        return open_instance(self._settings)
 
     @cached_property
     def definitions(self) -> "dg.Definitions":
@@ -130,8 +123,11 @@ class NightRunner:
         return _result(session, (self.run_job("trading", session),), summary)
 
     def _stand_after(self, session: dt.date) -> None:
-        """The moment of the session's decisions is now; it never runs back."""
-        self.clock.step_to(self.desk.as_of(session))
+        """Decisions of a night are made in the moment after its data came in.
+
+        A night that is run later, as in a replay through history, stands in that moment again.
+        """
+        self.desk.clock = SteppedClock(self.desk.as_of(session))
 
     def _require_order(self, session: dt.date) -> None:
         """A book trades forward; what lies behind it is for `pmx backfill`."""
@@ -153,6 +149,16 @@ class NightRunner:
             if self._settings.book not in ledger.books():
                 return None
             return ledger.book(self._settings.book).closed_session
+
+
+def open_instance(settings: Settings) -> "dg.DagsterInstance":
+    """Dagster's instance of this installation, so that every run shows in the web pages."""
+    import dagster as dg
+
+    prepare_dagster_home(settings)
+    switch_off(os.environ)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    return dg.DagsterInstance.get()
 
 
 def _result(

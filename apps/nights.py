@@ -7,6 +7,7 @@ from decimal import Decimal
 from apps.night import NightRunner
 from assets.audit.report import report_path
 from assets.audit.report_frames import GATE_MODEL
+from quant.core.clock import SystemClock
 from quant.core.errors import UsageError
 from quant.market.calendars import next_session
 from quant.market.sources import BarRequest
@@ -78,8 +79,6 @@ def last_decided(desk: Desk) -> dt.date | None:
 
 def newest_session(desk: Desk) -> dt.date:
     """The last session for which the sources have bars of the universe."""
-    from resources.desk import SystemClock
-
     universe = desk.universe
     today = SystemClock().now().date()
     request = BarRequest(

@@ -80,7 +80,7 @@ class Night:
     def judge(
         self, suite: str, frame: "pd.DataFrame", *, keys: Sequence[str] = ("symbol", "session")
     ) -> dg.AssetCheckResult:
-        """Judge a table before it is published; one that breaks a critical rule is not published."""
+        """Judge a table before it is published; one that breaks a critical rule never is."""
         return judged(self.desk, self.context.asset_key, suite, frame, self.context.run_id, keys)
 
     def publish(self, frame: "pd.DataFrame", **scope: Sequence[object]) -> "Written":

@@ -7,7 +7,9 @@ Every write is one short transaction of a frame that was computed before it bega
 processes can work side by side; a conflict is retried, since the loser has written nothing.
 """
 
+import datetime as dt
 import importlib
+import itertools
 import random
 import time
 import warnings
@@ -32,6 +34,7 @@ _EXTENSIONS = {
     "httpfs": "httpfs",
 }
 _COMMIT_ATTEMPTS = 8
+_PAST_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +77,12 @@ class Written:
 class Warehouse:
     """One connection to the lake; cheap to open (about 0.2 s), not shared between threads."""
 
-    def __init__(self, location: LakeLocation, *, snapshot_id: int | None = None) -> None:
+    def __init__(
+        self, location: LakeLocation, *, connection: duckdb.DuckDBPyConnection | None = None
+    ) -> None:
         self.location = location
-        self._connection = _connect(location, snapshot_id=snapshot_id)
+        self._connection = _connect(location) if connection is None else connection
+        self._past = ""
 
     @classmethod
     def open(cls, location: LakeLocation, *, migrations: Path) -> "Warehouse":
@@ -89,11 +95,26 @@ class Warehouse:
         return warehouse
 
     def at(self, snapshot_id: int) -> "Warehouse":
-        """The same lake as it stood at `snapshot_id`; read only by nature."""
-        return Warehouse(self.location, snapshot_id=snapshot_id)
+        """The same lake as it stood at `snapshot_id`; read only by nature.
+
+        It shares this warehouse's database, which takes a twentieth of opening another one, so it
+        has to be closed before this one is.
+        """
+        past = Warehouse(self.location, connection=self._connection.cursor())
+        past._past = f"past_{int(snapshot_id)}_{next(_PAST_NUMBERS)}"
+        try:
+            with storage_errors(self.location):
+                _attach(past._connection, self.location, past._past, snapshot_id=snapshot_id)
+        except BaseException:
+            past._connection.close()
+            raise
+        return past
 
     def close(self) -> None:
         """Let go of the catalog."""
+        if self._past:
+            with suppress(duckdb.Error):
+                self._connection.execute(f"USE lake; DETACH {self._past}")
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -134,15 +155,23 @@ class Warehouse:
     # Writing
 
     def append_versions(
-        self, table: str, frame: pd.DataFrame, provenance: Provenance, *, key: Sequence[str]
+        self,
+        table: str,
+        frame: pd.DataFrame,
+        provenance: Provenance,
+        *,
+        key: Sequence[str],
+        retrieved_at: dt.datetime | None = None,
     ) -> Written:
         """Add the rows that say something new of their key; nothing is ever changed or removed.
 
         A row whose content, apart from `known_at`, is what the newest stored row of its key already
-        says is not a restatement and is left out, so that asking a source twice adds nothing.
+        says is not a restatement and is left out, so that asking a source twice adds nothing. A
+        restatement cannot have been known before it was retrieved, whatever its source claims: it
+        would rewrite what past decisions saw. So its `known_at` is at least `retrieved_at`.
         """
         self._stage(table, frame, provenance)
-        count = self._commit(lambda: self._insert_versions(table, key))
+        count = self._commit(lambda: self._insert_versions(table, key, retrieved_at))
         return Written(table=table, rows=count, snapshot_id=self.snapshot_id())
 
     def publish(
@@ -208,25 +237,41 @@ class Warehouse:
             )
             self._connection.unregister("incoming")
 
-    def _insert_versions(self, table: str, key: Sequence[str]) -> int:
+    def _insert_versions(
+        self, table: str, key: Sequence[str], retrieved_at: dt.datetime | None
+    ) -> int:
         execute = self._connection.execute
         types = self.columns(table)
         said = {
             name: kind for name, kind in types.items() if name not in (*LINEAGE_COLUMNS, "known_at")
         }
         keys = ", ".join(f'"{name}"' for name in key)
+        same_key = " AND ".join(f'stored."{name}" = incoming."{name}"' for name in key)
         execute(
             f"CREATE OR REPLACE TEMP TABLE fresh AS "
             f"WITH incoming AS (SELECT *, {row_hash_sql(said)} AS said FROM temp.staged), "
             f"stored AS (SELECT {keys}, {row_hash_sql(said)} AS said FROM {quoted(table)} "
             f"SEMI JOIN temp.staged USING ({keys}) "
             f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY known_at DESC) = 1) "
-            f"SELECT DISTINCT ON (row_hash) incoming.* EXCLUDE (said) FROM incoming "
+            f"SELECT DISTINCT ON (row_hash) incoming.* EXCLUDE (said), "
+            f"EXISTS (SELECT 1 FROM stored WHERE {same_key}) AS is_restatement FROM incoming "
             f"ANTI JOIN stored USING ({keys}, said)"
         )
+        if retrieved_at is not None:
+            content = {name: kind for name, kind in types.items() if name not in LINEAGE_COLUMNS}
+            execute(
+                "UPDATE temp.fresh SET known_at = greatest(known_at, $1) WHERE is_restatement",
+                [retrieved_at],
+            )
+            execute(
+                f"UPDATE temp.fresh SET row_hash = {row_hash_sql(content)} WHERE is_restatement"
+            )
         count = int(execute("SELECT count(*) FROM temp.fresh").fetchall()[0][0])
         if count:
-            execute(f"INSERT INTO {quoted(table)} BY NAME SELECT * FROM temp.fresh")
+            execute(
+                f"INSERT INTO {quoted(table)} BY NAME "
+                "SELECT * EXCLUDE (is_restatement) FROM temp.fresh"
+            )
         return count
 
     def _replace_slice(self, target: str, scope: Mapping[str, Sequence[object]]) -> int:
@@ -351,24 +396,35 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _connect(location: LakeLocation, *, snapshot_id: int | None) -> duckdb.DuckDBPyConnection:
+def _connect(location: LakeLocation) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
-    kind = location.catalog.partition(":")[0]
     _load(connection, "ducklake")
-    _load(connection, kind)
+    _load(connection, location.catalog.partition(":")[0])
     if location.data.startswith("s3://"):
         _load(connection, "httpfs")
-    options = ["OVERRIDE_DATA_PATH true", f"DATA_PATH '{_sql_text(location.data)}'"]
+    with storage_errors(location):
+        _attach(connection, location, "lake")
+        # One thread: rows come back in one order, and the nightly's other work keeps its core.
+        connection.execute("SET threads = 1; SET enable_progress_bar = false")
+    return connection
+
+
+def _attach(
+    connection: duckdb.DuckDBPyConnection,
+    location: LakeLocation,
+    name: str,
+    *,
+    snapshot_id: int | None = None,
+) -> None:
+    """Make the lake the connection's own, whole or as of a snapshot."""
+    # A copied or moved home has its data elsewhere than when the catalog was made.
+    options = [f"DATA_PATH '{_sql_text(location.data)}'", "OVERRIDE_DATA_PATH true"]
     if snapshot_id is not None:
         options += [f"SNAPSHOT_VERSION {int(snapshot_id)}", "READ_ONLY"]
-    with storage_errors(location):
-        connection.execute(
-            f"ATTACH 'ducklake:{_sql_text(location.catalog)}' AS lake ({', '.join(options)})"
-        )
-        connection.execute("USE lake")
-        # One thread: rows come back in one order, and the nightly's other work keeps its core.
-        connection.execute("SET threads = 1; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-    return connection
+    connection.execute(
+        f"ATTACH 'ducklake:{_sql_text(location.catalog)}' AS {name} ({', '.join(options)})"
+    )
+    connection.execute(f"USE {name}; SET TimeZone = 'UTC'")
 
 
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:

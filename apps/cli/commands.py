@@ -26,6 +26,8 @@ class Entry:
     examples: tuple[str, ...] = ()
     # Said after Ctrl-C: what state the person is left with.
     safety: str = DEFAULT_SAFETY
+    # For benchmarks and repairs: works like any other, and no help page lists it.
+    is_hidden: bool = False
 
 
 COMMANDS: Final[tuple[Entry, ...]] = (
@@ -60,19 +62,27 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
-        name="refusals",
-        target="apps.cli.refusals:run",
-        heading="Look closer",
-        summary="List what a gate refused and why, from the ledger, with counts by gate.",
-        examples=("pmx refusals --since 2022-12-01", "pmx refusals --gate cost"),
-        safety="looking changes nothing",
-    ),
-    Entry(
         name="replay",
         target="apps.cli.replay:run",
         heading="Look closer",
         summary="Derive a decision again from what it had read; print MATCH or what differs.",
         examples=("pmx replay f-2a4cc710 --verify", "pmx replay --all --verify --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="impact",
+        target="apps.cli.impact:run",
+        heading="Look closer",
+        summary="List what one bar touched: features, forecasts, trades, money.",
+        examples=("pmx impact clean.daily_bars AAPL 2022-11-15",),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="refusals",
+        target="apps.cli.refusals:run",
+        heading="Look closer",
+        summary="List what a gate refused and why, from the ledger, with counts by gate.",
+        examples=("pmx refusals --since 2022-12-01", "pmx refusals --gate cost"),
         safety="looking changes nothing",
     ),
     Entry(
@@ -147,6 +157,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         summary="Check every policy file and list all that is wrong, with lines.",
         examples=("pmx config check",),
         safety="looking changes nothing",
+    ),
+    Entry(
+        name="heartbeat",
+        target="apps.cli.heartbeat:run",
+        heading="House-keeping",
+        summary="Record one empty Dagster run: the yardstick of `pmx bench nightly`.",
+        examples=("pmx heartbeat --json",),
+        is_hidden=True,
     ),
     Entry(
         name="exit-codes",

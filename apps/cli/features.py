@@ -77,11 +77,7 @@ def prove(cli: Cli) -> Proof:
     from resources.desk import Desk
 
     with Desk(cli.settings) as desk, cli.console.progress("proving features") as progress:
-
-        def on_panel(words: str, _count: int) -> None:
-            progress.advance(note=words)
-
-        results = prove_features(desk, on_panel)
+        results = prove_features(desk, lambda words: progress.advance(note=words))
     return Proof(
         features=len(results),
         holds=all(one.holds for one in results),
@@ -105,8 +101,11 @@ def show(
     day = day_option("--session", session)
     with Desk(cli.settings) as desk:
         store = OnlineFeatures(desk.warehouse)
+        name = symbol.upper()
+        if day is None:
+            store.latest(name)
         started = time.perf_counter()
-        row = store.latest(symbol.upper(), session=day)
+        row = store.latest(name) if day is None else store.on(name, day)
         read_ms = (time.perf_counter() - started) * 1000
     if row is None:
         raise UsageError(

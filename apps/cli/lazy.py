@@ -47,7 +47,8 @@ class LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """First words, in the table's order."""
-        return list(dict.fromkeys(entry.name.split()[0] for entry in self.entries))
+        shown = (entry for entry in self.entries if not entry.is_hidden)
+        return list(dict.fromkeys(entry.name.split()[0] for entry in shown))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Import the command, or make its group; `UsageError` when nobody has that name."""
@@ -91,14 +92,15 @@ def help_page(path: str, intro: str, entries: Sequence[Entry]) -> str:
         if row:
             lines += ["", f"{heading}:"]
             lines += [f"  {name:<{width}}  {summary}" for name, summary in row.items()]
-    examples = [entry.examples[0] for entry in entries if entry.examples]
+    shown = [entry for entry in entries if not entry.is_hidden]
+    examples = [entry.examples[0] for entry in shown if entry.examples]
     return "\n".join([*lines, "", "Examples:", *(f"  {e}" for e in examples), "", EPILOG])
 
 
 def _rows(entries: Sequence[Entry], heading: str) -> dict[str, str]:
     rows = {}
     for entry in entries:
-        if entry.heading == heading:
+        if entry.heading == heading and not entry.is_hidden:
             first = entry.name.split()[0]
             rows[first] = entry.summary if first == entry.name else GROUPS[first]
     return rows

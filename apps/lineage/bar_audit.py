@@ -55,7 +55,7 @@ class BarAudit:
         self._standing: dict[str, list[BarProblem]] = {}
 
     def first(self, table: str, trail: Trail) -> Difference | None:
-        """The first problem of a table that this decision rests on; its own symbol before others."""
+        """The first problem of a table that this decision rests on; its own symbol comes first."""
         problems = [one for one in self._problems(table, trail) if _concerns(one, trail)]
         problems.sort(key=lambda one: (one.symbol != trail.symbol, one.session, one.symbol))
         return problems[0].difference if problems else None

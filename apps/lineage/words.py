@@ -1,6 +1,6 @@
 """One plain sentence for a row or record of each stage, with the numbers that matter.
 
-Belongs here: wording. Does not belong here: finding the rows (`trail`) or ordering them (`explain`).
+Belongs here: wording. Does not belong here: finding the rows (`trail`), or their order (`explain`).
 """
 
 import json
@@ -51,7 +51,8 @@ def of_order(order: Order) -> str:
 def of_intent(intent: Intent) -> str:
     """What was wanted, and of which book."""
     return (
-        f"{intent.side} {exact(abs(intent.quantity))} {intent.symbol} in session {intent.valid_session} "
+        f"{intent.side} {exact(abs(intent.quantity))} {intent.symbol} in session "
+        f"{intent.valid_session} "
         f"to hold {percent(float(intent.target_weight))} of {intent.equity:,.2f} at "
         f"{exact(intent.reference_price)}; the book stood at record {intent.ledger_head.seq}"
     )

@@ -24,6 +24,6 @@ def corporate_actions(
         night.sessions[-1] + dt.timedelta(days=ANNOUNCED_DAYS_AHEAD),
     )
     written = desk.warehouse.append_versions(
-        night.table, fetched.bars, night.provenance, key=ACTION_KEY
+        night.table, fetched.bars, night.provenance, key=ACTION_KEY, retrieved_at=desk.clock.now()
     )
     return night.result(len(fetched.bars), written)

@@ -37,7 +37,7 @@ def daily_bars(
         )
     )
     written = desk.warehouse.append_versions(
-        night.table, fetched.bars, night.provenance, key=BAR_KEY
+        night.table, fetched.bars, night.provenance, key=BAR_KEY, retrieved_at=desk.clock.now()
     )
     skipped = record_skips(desk.warehouse, fetched.skips, night.provenance, night.sessions[-1])
     answered = dg.AssetCheckResult(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from quant.core.errors import UsageError
@@ -65,8 +66,13 @@ def fan_out(
     workers: int,
     backend: str = "loky",
     time_limit_s: float | None = None,
+    imports: Sequence[str] = (),
 ) -> list[Result[Value]]:
     """Apply `function` to every item; a task that raises, crashes or hangs costs only itself.
+
+    `imports` names the modules that tasks load on their own: they are loaded before the limit on
+    threads is set, which reaches only libraries that are there. Without it the first task of a
+    process would sum in another order than all later ones.
 
     With one worker everything runs in this process and joblib is not even imported; there a crash
     of the interpreter cannot be contained. `time_limit_s` holds per task and needs the main thread
@@ -79,6 +85,7 @@ def fan_out(
     if workers == 1:
         if time_limit_s is not None:
             _require_alarm()
+        _load(imports)
         with single_threaded():
             return [_attempt(function, item, time_limit_s) for item in items]
     if time_limit_s is not None and backend != "loky":
@@ -86,77 +93,91 @@ def fan_out(
             f"a time limit cannot be kept on the backend {backend!r}",
             remedy='use backend="loky", or leave time_limit_s out',
         )
-    return _fan_out_joblib(function, items, workers, backend, time_limit_s)
+    pool = _Pool(
+        workers=workers,
+        backend=backend,
+        time_limit_s=time_limit_s,
+        imports=tuple(imports),
+        caller_pid=os.getpid(),
+    )
+    return _fan_out_joblib(function, items, pool)
 
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Hold BLAS and OpenMP to one thread: sums are then taken in one order on every machine."""
+    """Hold BLAS and OpenMP to one thread: sums are then taken in one order on every machine.
+
+    Only libraries that are loaded by then are held.
+    """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
     with threadpool_limits(limits=1):
         yield
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """How tasks are run elsewhere; travels with every task, so it stays small."""
+
+    workers: int
+    backend: str
+    time_limit_s: float | None
+    imports: tuple[str, ...]
+    caller_pid: int
+
+    @property
+    def is_loky(self) -> bool:
+        return self.backend == "loky"
+
+
 def _fan_out_joblib(
-    function: Callable[[Item], Value],
-    items: Sequence[Item],
-    workers: int,
-    backend: str,
-    time_limit_s: float | None,
+    function: Callable[[Item], Value], items: Sequence[Item], pool: _Pool
 ) -> list[Result[Value]]:
     results: list[Result[Value]] = []
     while len(results) < len(items):
-        rest = items[len(results) :]
         try:
-            for result in _stream(function, rest, workers, backend, time_limit_s):
+            for result in _stream(function, items[len(results) :], pool):
                 results.append(result)
         except _timeout_errors():
             # Results come in order and tasks start in order, so the one waited for is the one.
-            results.append(_overdue(time_limit_s))
+            results.append(_overdue(pool.time_limit_s))
         except BrokenExecutor:
             # A task took the pool down, and the pool cannot say which. Those that may have been
             # running are tried alone, where a second crash can only be a task's own.
-            suspects = items[len(results) : len(results) + _TASKS_IN_FLIGHT * workers]
-            results += [_alone(function, item, backend, time_limit_s) for item in suspects]
+            suspects = items[len(results) : len(results) + _TASKS_IN_FLIGHT * pool.workers]
+            results += [_alone(function, item, pool) for item in suspects]
     return results
 
 
 def _stream(
-    function: Callable[[Item], Value],
-    items: Sequence[Item],
-    workers: int,
-    backend: str,
-    time_limit_s: float | None,
+    function: Callable[[Item], Value], items: Sequence[Item], pool: _Pool
 ) -> Iterator[Result[Value]]:
     """Results in the order of the items, as they become available."""
     from joblib import Parallel, delayed, parallel_config
 
-    is_loky = backend == "loky"
+    if not pool.is_loky:
+        _load(pool.imports)
     # Threads of this process share its limit, so it is set around all of them.
-    caller_limit = nullcontext() if is_loky else single_threaded()
+    caller_limit = nullcontext() if pool.is_loky else single_threaded()
     # Only loky can set the thread variables of a process before its libraries load.
-    options: dict[str, Any] = {"inner_max_num_threads": 1} if is_loky else {}
-    hard_limit_s = _hard_limit_s(time_limit_s) if is_loky else None
-    task = delayed(_attempt if is_loky else _attempt_pinned)
-    last_argument = time_limit_s if is_loky else os.getpid()
-    with caller_limit, parallel_config(backend, n_jobs=workers, **options):
-        # One task at a time: the backend's limit then holds for a task, not for a batch of them.
-        batch_size: int | str = 1 if time_limit_s is not None else "auto"
+    options: dict[str, Any] = {"inner_max_num_threads": 1} if pool.is_loky else {}
+    with caller_limit, parallel_config(pool.backend, n_jobs=pool.workers, **options):
         parallel = Parallel(
-            n_jobs=workers, return_as="generator", timeout=hard_limit_s, batch_size=batch_size
+            n_jobs=pool.workers,
+            return_as="generator",
+            timeout=_hard_limit_s(pool.time_limit_s),
+            # One task at a time: the limit then holds for a task, not for a batch of them.
+            batch_size="auto" if pool.time_limit_s is None else 1,
         )
-        yield from parallel(task(function, item, last_argument) for item in items)
+        yield from parallel(delayed(_attempt_elsewhere)(function, item, pool) for item in items)
 
 
-def _alone(
-    function: Callable[[Item], Value], item: Item, backend: str, time_limit_s: float | None
-) -> Result[Value]:
+def _alone(function: Callable[[Item], Value], item: Item, pool: _Pool) -> Result[Value]:
     try:
-        # Two workers, since one would make joblib run the task in this process.
-        return next(_stream(function, [item], 2, backend, time_limit_s))
+        # At least two workers, since one would make joblib run the task in this process.
+        return next(_stream(function, [item], pool))
     except _timeout_errors():
-        return _overdue(time_limit_s)
+        return _overdue(pool.time_limit_s)
     except BrokenExecutor as error:
         return Failed(error=type(error).__name__, message="the task ended its worker process")
 
@@ -192,17 +213,21 @@ def _attempt(
         )
 
 
-def _attempt_pinned(
-    function: Callable[[Item], Value], item: Item, caller_pid: int
-) -> Result[Value]:
-    """Run one task on a worker whose environment is not ours to set."""
-    if os.getpid() != caller_pid:
+def _attempt_elsewhere(function: Callable[[Item], Value], item: Item, pool: _Pool) -> Result[Value]:
+    """Run one task on a worker; its libraries are loaded before its time starts to count."""
+    _load(pool.imports)
+    if not pool.is_loky and os.getpid() != pool.caller_pid:
         # For good rather than for the task: the limit is the process's, and of two tasks in two
         # threads the first to end would lift it for the other.
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(limits=1)
-    return _attempt(function, item, None)
+    return _attempt(function, item, pool.time_limit_s)
+
+
+def _load(imports: Sequence[str]) -> None:
+    for name in imports:
+        import_module(name)
 
 
 @contextmanager

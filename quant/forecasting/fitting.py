@@ -50,6 +50,7 @@ def fit_panel(
     session: dt.date,
     start: Mapping[str, Params] | None,
     policy: ForecastPolicy,
+    imports: tuple[str, ...],
 ) -> list[FittedState]:
     """Fit every symbol that has something to say; one state per symbol, in the panel's order."""
     window = fit_window(panel, session=session, policy=policy)
@@ -88,6 +89,7 @@ def fit_panel(
         workers=policy.fit_workers,
         backend=policy.fit_backend,
         time_limit_s=policy.fit_time_limit_s,
+        imports=imports,
     )
     states = [
         replace(state, reason=reason or "") if reason else state

@@ -45,7 +45,7 @@ class GarchForecaster(FilterModel):
     name: ClassVar[str] = "garch"
     version: ClassVar[str] = "1"
     cost: ClassVar[Cost] = Cost(
-        fit_ms_per_symbol=20.0, forecast_ms_per_symbol=0.05, heavy_imports=("arch",)
+        fit_ms_per_symbol=16.0, forecast_ms_per_symbol=0.06, heavy_imports=("arch.univariate",)
     )
 
     def fit(
@@ -60,6 +60,7 @@ class GarchForecaster(FilterModel):
             session=session,
             start=start,
             policy=self.policy,
+            imports=self.cost.heavy_imports,
         )
 
     def predict(

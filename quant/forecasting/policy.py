@@ -33,7 +33,7 @@ class ForecastPolicy(Policy):
     holdout_sessions: int = Field(default=250, ge=2)
     fit_workers: int = Field(default=1, ge=1)
     fit_backend: str = "loky"
-    # Per symbol; a worker's first fit also imports its library, which takes seconds.
+    # Per symbol, and without the import of the fitting library.
     fit_time_limit_s: float | None = Field(default=None, gt=0)
 
     @field_validator("horizons_days")

@@ -46,7 +46,9 @@ class SarimaxForecaster(FilterModel):
     name: ClassVar[str] = "sarimax"
     version: ClassVar[str] = "1"
     cost: ClassVar[Cost] = Cost(
-        fit_ms_per_symbol=20.0, forecast_ms_per_symbol=0.1, heavy_imports=("statsmodels",)
+        fit_ms_per_symbol=11.0,
+        forecast_ms_per_symbol=0.1,
+        heavy_imports=("statsmodels.tsa.statespace.sarimax",),
     )
 
     def fit(
@@ -61,6 +63,7 @@ class SarimaxForecaster(FilterModel):
             session=session,
             start=start,
             policy=self.policy,
+            imports=self.cost.heavy_imports,
         )
 
     def predict(

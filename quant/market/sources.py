@@ -7,7 +7,6 @@ failover (all in `resources.market_data`), or whether a believable bar is a good
 
 import datetime as dt
 import math
-import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -25,11 +24,7 @@ from quant.market.bars import (
     Basis,
     require_columns,
 )
-
-# Long enough for every ticker, pair and option root that the sources use; the character set admits
-# BTC/USDT, ^GSPC, ES=F, BRK-B and BINANCE:BTCUSDT, and the lookahead refuses a path such as "..".
-SYMBOL_LENGTH_MAX: Final = 40
-SYMBOL_PATTERN: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9^][A-Za-z0-9.\-_/=^:]*")
+from quant.market.symbols import check_symbol
 
 MINUTES_PER_DAY: Final = 24 * 60
 
@@ -99,11 +94,7 @@ def _require_symbols(symbols: tuple[str, ...]) -> None:
     if len(set(symbols)) != len(symbols):
         raise UsageError("a symbol is asked for twice", remedy="name each symbol once")
     for symbol in symbols:
-        if len(symbol) > SYMBOL_LENGTH_MAX or not SYMBOL_PATTERN.fullmatch(symbol):
-            raise UsageError(
-                f"{symbol[:SYMBOL_LENGTH_MAX]!r} is not a symbol",
-                remedy=f"use at most {SYMBOL_LENGTH_MAX} letters, digits and . - _ / = ^ :",
-            )
+        check_symbol(symbol)
 
 
 # What an adapter parses out of a vendor's answer, one row a bar. `stamp` is the session (a date) of

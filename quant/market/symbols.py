@@ -5,10 +5,16 @@ place: ASCII, short, and nothing that a path could climb with. Does not belong h
 exist, or how a vendor spells them (`frontier`, the adapters).
 """
 
+import re
 import unicodedata
+from typing import Final
 
 from quant.core.errors import UsageError
-from quant.market.sources import SYMBOL_LENGTH_MAX, SYMBOL_PATTERN
+
+# Long enough for every ticker, pair and option root that the sources use; the character set admits
+# BTC/USDT, ^GSPC, ES=F, BRK-B and BINANCE:BTCUSDT, and the lookahead refuses a path such as "..".
+SYMBOL_LENGTH_MAX: Final = 40
+SYMBOL_PATTERN: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9^][A-Za-z0-9.\-_/=^:]*")
 
 SYMBOL_REMEDY = f"use at most {SYMBOL_LENGTH_MAX} ASCII letters, digits and . - _ / = ^ :"
 
@@ -30,7 +36,7 @@ def symbol_fault(symbol: str) -> str | None:
     for character in symbol:
         if fault := _character_fault(character):
             return fault
-    if ".." in symbol or symbol.startswith("/"):
+    if ".." in symbol or "//" in symbol or symbol.startswith("/"):
         return "it reads as a path"
     if not SYMBOL_PATTERN.fullmatch(symbol):
         return f"it starts with {symbol[0]!r}"

@@ -5,23 +5,21 @@ Does not belong here: which of them were listed on a given day, or where their b
 """
 
 import datetime as dt
-import re
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from quant.core.policy import Policy
 from quant.market.bars import AssetClass, Basis
-
-# Room for 'BTC/USD', 'BRK.B', '^VIX', 'EURUSD=X'; none for paths, spaces or control characters.
-_SYMBOL: Final = re.compile(r"[A-Z0-9^][A-Z0-9._=^/-]{0,31}")
+from quant.market.symbols import shown, symbol_fault
 
 
 def _symbol(text: str) -> str:
-    if not _SYMBOL.fullmatch(text) or ".." in text or "//" in text:
-        raise ValueError(
-            "a symbol is 1 to 32 characters: capital letters, digits and . _ = ^ / - inside"
-        )
+    fault = symbol_fault(text)
+    if fault is None and text != text.upper():
+        fault = "it has small letters"
+    if fault is not None:
+        raise ValueError(f"{shown(text)} is not a symbol: {fault}")
     return text
 
 

@@ -145,6 +145,31 @@ def test_more_history_before_the_window_changes_nothing(model, few, policy, as_o
     )
 
 
+def test_the_first_fit_of_a_fresh_process_is_that_of_a_warm_one():
+    """Libraries that load during the fit bring threads of their own, and sums would change."""
+    code = """
+import sys, numpy as np
+from quant.forecasting.garch import GarchForecaster
+from quant.forecasting.sarimax import SarimaxForecaster
+from quant.forecasting.policy import ForecastPolicy
+from quant.forecasting.port import states_to_frame
+from quant.forecasting.returns import ReturnPanel
+assert "scipy" not in sys.modules
+days = np.datetime64("2022-01-03") + np.arange(504)
+values = np.random.default_rng(7).standard_t(5, (1, 504)) / 100
+panel = ReturnPanel(symbols=("A",), sessions=days, values=values)
+for model in (GarchForecaster, SarimaxForecaster):
+    first, second = (
+        states_to_frame(model(policy=ForecastPolicy()).fit(panel, session=days[-1].item()))
+        for _ in range(2)
+    )
+    assert first["reason"].tolist() == [""], first["reason"]
+    for column in ("params", "diagnostics"):
+        assert first[column].tolist() == second[column].tolist(), (model, first, second)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_fit_is_the_same_on_one_worker_and_on_two(few, policy):
     """One model stands for all: they share the way to the workers."""
     session = _day(few, -1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from quant.features import CATALOGUE, ProofResult, prove
+from quant.features import CATALOGUE, Catalogue, prove
 from quant.market.bars import AssetClass
 from quant.market.calendars import US_EQUITY_CALENDAR, sessions
 from quant.market.ingest_options import default_calendar
@@ -43,7 +43,9 @@ class FeatureProof:
     leak: str | None
 
 
-def prove_features(desk: "Desk", on_panel: Callable[[str, int], None]) -> list[FeatureProof]:
+def prove_features(
+    desk: "Desk", on_panel: Callable[[str], None], *, catalogue: Catalogue = CATALOGUE
+) -> list[FeatureProof]:
     """Every feature of the catalogue on the stored bars, the rest on the bundled ones.
 
     A feature without a single value proves nothing: bars with a close alone say nothing about
@@ -51,47 +53,53 @@ def prove_features(desk: "Desk", on_panel: Callable[[str, int], None]) -> list[F
     """
     found: dict[str, FeatureProof] = {}
     stored = _panels(desk.warehouse.read(_STORED, [list(_CLASSES)]))
-    _prove_on(stored, "clean", CATALOGUE.names(), found, on_panel)
-    left = [name for name in CATALOGUE.names() if name not in found]
-    if left:
+    _prove_on(stored, "clean", catalogue, found, on_panel)
+    left = _without(catalogue, set(found))
+    if left.families:
         _prove_on(_panels(_bundled(desk)), "bundled", left, found, on_panel)
-    return [
-        found.get(name)
-        or _verdict("nothing", ProofResult(feature=name, values_compared=0, leak=None))
-        for name in CATALOGUE.names()
-    ]
+    return [found.get(name) or _unproved(name) for name in catalogue.names()]
+
+
+def _without(catalogue: Catalogue, found: set[str]) -> Catalogue:
+    """The families that have a feature which is not among `found`."""
+    return Catalogue(
+        families=tuple(
+            family
+            for family in catalogue.families
+            if not {feature.name for feature in family.features} <= found
+        )
+    )
 
 
 def _prove_on(
     panels: list[tuple[str, BarPanel]],
     source: str,
-    names: list[str] | tuple[str, ...],
+    catalogue: Catalogue,
     found: dict[str, FeatureProof],
-    on_panel: Callable[[str, int], None],
+    on_panel: Callable[[str], None],
 ) -> None:
+    """Add to `found` what these panels prove; a verdict from a better source is kept."""
+    settled = {name for name, proof in found.items() if proof.proved_on != source}
     for title, panel in panels:
-        on_panel(f"{source} {title}: {len(panel.symbols)} series", len(panels))
-        for result in prove(list(names), panel):
-            before = found.get(result.feature)
-            if result.values_compared and (before is None or before.holds):
-                verdict = _verdict(source, result)
-                earlier = before.values_compared if before else 0
-                found[result.feature] = FeatureProof(
-                    feature=verdict.feature,
-                    holds=verdict.holds,
-                    values_compared=verdict.values_compared + earlier,
-                    proved_on=source,
-                    leak=verdict.leak,
-                )
+        on_panel(f"{source} {title}: {len(panel.symbols)} series")
+        for result in prove(catalogue, panel):
+            name = result.feature
+            if name in settled or not result.values_compared:
+                continue
+            before = found.get(name)
+            leak = str(result.leak) if result.leak else None
+            found[name] = FeatureProof(
+                feature=name,
+                holds=result.holds and (before is None or before.holds),
+                values_compared=result.values_compared + (before.values_compared if before else 0),
+                proved_on=source,
+                leak=(before.leak if before else None) or leak,
+            )
 
 
-def _verdict(source: str, result: ProofResult) -> FeatureProof:
+def _unproved(name: str) -> FeatureProof:
     return FeatureProof(
-        feature=result.feature,
-        holds=result.holds,
-        values_compared=result.values_compared,
-        proved_on=source,
-        leak=str(result.leak) if result.leak else None,
+        feature=name, holds=False, values_compared=0, proved_on="nothing", leak=None
     )
 
 

@@ -70,6 +70,7 @@ def land_and_publish(
     each asset class has by default.
     """
     step = on_step or _say_nothing
+    desk.policies  # noqa: B018 (a wrong policy file is refused before anything is written)
     tables = list(_tables(bars, calendar))
     for series, start, end in tables:
         _require_calendar(series, start, end)

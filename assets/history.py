@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from quant.core.identity import chain_hash
 from resources.desk import Desk
 from resources.reads import bar_versions
@@ -54,6 +52,8 @@ class History:
 
     def input_hashes(self, session: dt.date) -> Mapping[str, str]:
         """By symbol, the one hash of all rows that `session` may see."""
+        import numpy as np
+
         end = np.datetime64(session, "D")
         return {
             symbol: chain_hash(rows[: int(np.searchsorted(days, end, side="right"))])

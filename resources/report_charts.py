@@ -148,13 +148,13 @@ def gates_chart(report: NightlyReport) -> Chart | None:
     if rows.empty:
         return None
     counts = [int(count) for count in rows["count"]]
-    busiest = f"{text(rows['gate'].iloc[0])} ({counts[0]:,} of {sum(counts):,})"
+    busiest = f"{counts[0]:,} of {sum(counts):,} at the gate {text(rows['gate'].iloc[0])}"
     return Chart(
         name="gates",
         title="Refusals by gate",
-        words=f"The gate that refused most is {busiest}: {rows['words'].iloc[0]}.",
+        words=f"Most were refused for one reason, {busiest}: {rows['words'].iloc[0].lower()}.",
         figure=_bars(
-            [_label(gate) for gate in rows["gate"]],
+            [_label(words) for words in rows["words"]],
             [float(count) for count in counts],
             AMBER,
             [f"{count:,}" for count in counts],

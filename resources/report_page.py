@@ -109,7 +109,7 @@ def _header(report: NightlyReport, title: str) -> str:
 def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
     parts = {
         "equity": _chart(charts, "equity", "No equity curve yet: it needs two sessions.")
-        + (_figures(report.measures) if "equity" in charts else ""),
+        + (_figures(report.measures) + _paragraph(report.caution) if "equity" in charts else ""),
         "positions": _chart(charts, "weights", "") + _table(report.positions),
         "trades": _paragraph(report.trades_sentence) + _table(report.trades),
         "refusals": "".join(

@@ -77,11 +77,7 @@ def prove(cli: Cli) -> Proof:
     from resources.desk import Desk
 
     with Desk(cli.settings) as desk, cli.console.progress("proving features") as progress:
-
-        def on_panel(words: str, _count: int) -> None:
-            progress.advance(note=words)
-
-        results = prove_features(desk, on_panel)
+        results = prove_features(desk, lambda words: progress.advance(note=words))
     return Proof(
         features=len(results),
         holds=all(one.holds for one in results),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from apps.cli.result import Cli, CommandResult
-from quant.core.errors import UsageError
 from quant.market.bars import AssetClass, Basis
 
 if TYPE_CHECKING:
@@ -96,6 +95,7 @@ def run(
     ] = None,
 ) -> Ingest:
     """Read every file before anything is written; judge what is new and publish the rest."""
+    from quant.market.ingest_columns import parse_mapping
     from resources.desk import Desk
 
     with Desk(cli.settings) as desk:
@@ -108,7 +108,7 @@ def run(
             basis=basis,
             asset_class=asset_class,
             currency=currency,
-            mapping=field_map(mapping or []),
+            mapping=parse_mapping(mapping or []),
             timezone=timezone,
             calendar=calendar,
             date_format=date_format,
@@ -153,24 +153,6 @@ def ingest_sample(cli: Cli, desk: "Desk") -> Ingest:
         files=tuple(sorted({file.name for file in source.catalogue()})),
         skipped=(),
     )
-
-
-def field_map(pairs: list[str]) -> dict[str, str]:
-    """`close=Last` as a dictionary; `UsageError` for anything else."""
-    mapping: dict[str, str] = {}
-    for pair in pairs:
-        field, equals, column = pair.partition("=")
-        if not (equals and field.strip() and column.strip()):
-            raise UsageError(
-                f"--map {pair[:80]!r} does not read as FIELD=COLUMN",
-                remedy="write for example --map close=Last --map time=Datum",
-            )
-        if field.strip() in mapping:
-            raise UsageError(
-                f"--map names the field {field.strip()[:40]!r} twice", remedy="name each field once"
-            )
-        mapping[field.strip()] = column.strip()
-    return mapping
 
 
 def _read(cli: Cli, path: Path, **options: Any) -> "IngestResult":

@@ -1,5 +1,8 @@
 """The nightly report: one page of everything, as a file."""
 
+import datetime as dt
+from pathlib import Path
+
 import dagster as dg
 
 from assets.support import Night, stage_asset_arguments
@@ -31,6 +34,6 @@ def report(context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]) -> d
     )
 
 
-def report_path(desk: Desk, session):  # type: ignore[no-untyped-def]
+def report_path(desk: Desk, session: dt.date) -> Path:
     """Where the page of a session lies."""
     return desk.settings.paths.reports / f"{desk.settings.book}-{session}.html"

@@ -11,6 +11,9 @@ from quant.governance.report_inputs import COLUMNS, ReportInputs
 from resources.desk import Desk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quant.execution.events import MarkRecorded
     from resources.ledger import Ledger
     from resources.warehouse import Provenance
 
@@ -29,11 +32,13 @@ def report_inputs(desk: Desk, session: dt.date, provenance: "Provenance") -> Rep
         positions = _positions(ledger, desk.settings.book)
         mode = ledger.mode(desk.settings.book).value if desk.settings.book in ledger.books() else ""
     first = sessions[0] if sessions else session
+    # Before the first traded session there were refusals already; a whole history includes them.
+    since = first if len(marks) > SESSIONS_SHOWN else dt.date.min
     return ReportInputs(
         equity=equity,
         fills=fills,
         positions=positions,
-        refusals=_read(desk, "refusals", _REFUSALS, [desk.settings.book, first, session]),
+        refusals=_read(desk, "refusals", _REFUSALS, [desk.settings.book, since, session]),
         signals=_read(desk, "signals", _SIGNALS, [session, desk.settings.book]),
         scores=_read(desk, "scores", _SCORES, [first, session]),
         pit=_read(desk, "pit", _PIT, [first, session]),
@@ -53,6 +58,7 @@ def report_inputs(desk: Desk, session: dt.date, provenance: "Provenance") -> Rep
             "quality_score": _quality(desk, session),
             "universe": len(desk.universe.symbols),
             "models_audited": ", ".join(AGAINST),
+            "caution": _caution(desk),
         },
     )
 
@@ -88,7 +94,7 @@ SELECT model, passed, reason FROM model.verdicts WHERE session <= ?
 QUALIFY row_number() OVER (PARTITION BY model ORDER BY session DESC) = 1 ORDER BY passed, model
 """
 _AUDITS = """
-SELECT decision, violation_rate, effective_audits, reason FROM audit.decisions
+SELECT session, decision, violation_rate, effective_audits, reason FROM audit.decisions
 WHERE model = ? AND session BETWEEN ? AND ? ORDER BY session
 """
 _FINDINGS = """
@@ -96,6 +102,17 @@ SELECT symbol, session, rule, severity, value, message FROM clean.findings
 WHERE basis = ? AND symbol IN (SELECT unnest(?::VARCHAR[])) AND session BETWEEN ? AND ?
 ORDER BY session DESC, symbol
 """
+
+
+def _caution(desk: Desk) -> str:
+    """The bundled prices were chosen by who is still there, which flatters every strategy."""
+    from resources.market_data.policy import SourcesPolicy
+
+    if desk.policy("sources", SourcesPolicy).priority != ("sample",):
+        return ""
+    return (
+        "The bundled prices are those of companies that survived: read no skill from this return."
+    )
 
 
 def _universe(desk: Desk) -> list[object]:
@@ -113,7 +130,7 @@ def _quality(desk: Desk, session: dt.date) -> float | None:
     return float(rows[0][0]) if rows else None
 
 
-def _equity(desk: Desk, marks) -> pd.DataFrame:  # type: ignore[no-untyped-def]
+def _equity(desk: Desk, marks: "Sequence[MarkRecorded]") -> pd.DataFrame:
     """The book's curve beside the same money in equal parts of the universe, never touched."""
     sessions = [mark.session for mark in marks]
     benchmark = _benchmark(desk, sessions, float(marks[0].equity)) if marks else {}

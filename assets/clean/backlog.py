@@ -81,17 +81,24 @@ def _publish(
 def _pending(desk: Desk, series: Series, start: dt.date, end: dt.date) -> dict[str, dt.date]:
     """Hash and session of each bar whose newest version is neither published nor refused.
 
-    A refused bar is one with a finding younger than itself.
+    A refused bar is one with a finding that refuses it and is younger than the bar.
     """
+    from quant.market.quality_gate import UNPUBLISHABLE_RULES
+
     rows = desk.warehouse.rows(
         f"WITH newest AS (SELECT symbol, session, row_hash, snapshot_id "
         f"{_newest('raw.daily_bars')}), "
         "judged AS (SELECT symbol, session, max(snapshot_id) AS judged_at FROM clean.findings "
-        "WHERE basis = $basis AND suite = $suite GROUP BY ALL) "
+        "WHERE basis = $basis AND suite = $suite "
+        "AND rule IN (SELECT unnest($refusing::VARCHAR[])) GROUP BY ALL) "
         "SELECT n.row_hash, n.session FROM newest n LEFT JOIN judged USING (symbol, session) "
         "WHERE coalesce(judged_at, -1) <= n.snapshot_id AND NOT EXISTS "
         "(SELECT 1 FROM clean.daily_bars c WHERE c.raw_row_hash = n.row_hash)",
-        {**_scope(series, start, end), "suite": SUITE},
+        {
+            **_scope(series, start, end),
+            "suite": SUITE,
+            "refusing": list(UNPUBLISHABLE_RULES),
+        },
     )
     return dict(rows)
 

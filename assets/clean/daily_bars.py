@@ -1,9 +1,15 @@
 """Daily bars that were judged and published."""
 
+import datetime as dt
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CHECKS = [
     check("clean", "daily_bars", "no_critical_finding", description="nothing is in quarantine"),
@@ -59,12 +65,10 @@ def daily_bars(
     )
 
 
-def recent_findings(night: Night):  # type: ignore[no-untyped-def]
+def recent_findings(night: Night) -> "pd.DataFrame":
     """Findings that may still bind in these sessions: their own, and those of the days before."""
-    import datetime as dt
-
     universe = night.desk.universe
-    return night.desk.warehouse.read(
+    frame: pd.DataFrame = night.desk.warehouse.read(
         "SELECT symbol, session, rule, column_name AS column, value, severity, message "
         "FROM clean.findings WHERE basis = ? AND session BETWEEN ? AND ? "
         "AND symbol IN (SELECT unnest(?::VARCHAR[]))",
@@ -75,9 +79,10 @@ def recent_findings(night: Night):  # type: ignore[no-untyped-def]
             list(universe.symbols),
         ],
     )
+    return frame
 
 
-def _as_table(findings) -> str:  # type: ignore[no-untyped-def]
+def _as_table(findings: "pd.DataFrame") -> str:
     lines = [
         f"| {row.session:%Y-%m-%d} | {row.symbol} | {row.rule} | {row.message} |"
         for row in findings.itertuples()

@@ -14,6 +14,7 @@ from resources.reads import slice_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from quant.forecasting.forecast import ForecastBatch
     from resources.warehouse import Warehouse
 
 PARTS = ("sarimax", "garch", "naive")
@@ -59,7 +60,7 @@ def combined_rows(
 
 def _combine(
     desk: Desk, parts: dict[str, "pd.DataFrame"], failed: "pd.DataFrame", session: dt.date
-):  # type: ignore[no-untyped-def]
+) -> "ForecastBatch":
     from quant.forecasting.combine import combine
     from quant.forecasting.forecast import FORECAST_COLUMNS, ForecastBatch, ForecastFailure
 

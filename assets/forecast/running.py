@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from quant.forecasting.forecast import ForecastBatch
-    from quant.forecasting.port import Forecaster
+    from quant.forecasting.port import FittedState, Forecaster
+    from quant.forecasting.returns import ReturnPanel
     from resources.warehouse import Warehouse
 
 FAILURES = "forecast.failures"
@@ -97,7 +98,13 @@ def _one_session(
     return batch, rows.assign(input_hash=[hashes[symbol] for symbol in rows["symbol"]])
 
 
-def _states(desk: Desk, lake: "Warehouse", model: "Forecaster", returns, session: dt.date):  # type: ignore[no-untyped-def]
+def _states(
+    desk: Desk,
+    lake: "Warehouse",
+    model: "Forecaster",
+    returns: "ReturnPanel",
+    session: dt.date,
+) -> "list[FittedState]":
     from assets.model.fitting import due_fits, stored_states
 
     if model.name not in FITTED:

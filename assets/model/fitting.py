@@ -16,7 +16,7 @@ from resources.desk import Desk
 if TYPE_CHECKING:
     import pandas as pd
 
-    from quant.forecasting.port import Forecaster, Params
+    from quant.forecasting.port import FittedState, Forecaster, Params
     from resources.warehouse import Warehouse, Written
 
 
@@ -78,15 +78,14 @@ def _is_fitted(
 
 def _start(desk: Desk, table: str, session: dt.date) -> "dict[str, Params]":
     """The parameters of the fit before: where the search begins."""
-    states = stored_states(desk.warehouse, table, before=session)
     from quant.forecasting.port import start_params
 
-    return start_params(states)
+    return start_params(stored_states(desk.warehouse, table, before=session))
 
 
-def stored_states(  # type: ignore[no-untyped-def]
+def stored_states(
     warehouse: "Warehouse", table: str, *, before: dt.date | None = None, at: dt.date | None = None
-):
+) -> "list[FittedState]":
     """The states fitted at one session, or the newest ones before it."""
     from quant.forecasting.port import states_from_frame
 

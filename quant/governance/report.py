@@ -16,6 +16,7 @@ from quant.core.money import cash
 from quant.governance.report_inputs import ReportInputs
 from quant.governance.report_sentences import (
     audit_sentence,
+    caution,
     headline,
     quality_sentence,
     trades_sentence,
@@ -87,6 +88,7 @@ class NightlyReport:
     equity: pd.DataFrame  # session, equity, benchmark, drawdown, benchmark_drawdown, gross_exposure
     positions: ReportTable
     measures: tuple[KeyFigure, ...]
+    caution: str
     trades: ReportTable
     trades_sentence: str
     refusals: ReportTable
@@ -119,6 +121,7 @@ def build_report(inputs: ReportInputs) -> NightlyReport:
         equity=curve,
         positions=positions_table(inputs.positions),
         measures=further_measures(inputs, curve, measured),
+        caution=caution(inputs, curve),
         trades=trades_table(inputs.fills),
         trades_sentence=trades_sentence(inputs.fills),
         refusals=refusals_table(inputs.refusals),
@@ -187,7 +190,9 @@ def key_figures(
             note=f"now {written(measured.current_drawdown, Kind.PERCENT)}",
         ),
         KeyFigure(
-            label="Sharpe", value=written(measured.sharpe, Kind.RATIO), note="annual, 252 sessions"
+            label="Sharpe",
+            value=written(measured.sharpe, Kind.RATIO),
+            note=f"annual, from {sessions}",
         ),
         KeyFigure(
             label="Volatility",
@@ -222,7 +227,7 @@ def further_measures(
         KeyFigure(
             label="Growth a year",
             value=written(measured.annual_return, Kind.SIGNED_PERCENT),
-            note="compound, 252 sessions",
+            note=f"compound, from {plural(len(curve), 'session')}",
         ),
         KeyFigure(
             label="Sortino",
@@ -263,7 +268,7 @@ _FACT_LABELS: Mapping[str, str] = {
     "universe": "Symbols in the universe",
     "mlflow_url": "Models in MLflow",
 }
-_SAID_ELSEWHERE = frozenset({"book", "mode", "currency", "session", "quality_score"})
+_SAID_ELSEWHERE = frozenset({"book", "mode", "currency", "session", "quality_score", "caution"})
 
 
 def run_facts(facts: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

@@ -87,7 +87,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         # One row a judged model or strategy.
         "verdicts": ("model", "passed", "reason"),
         # One row a decision of the audit gate, the latest last.
-        "audits": ("decision", "violation_rate", "effective_audits", "reason"),
+        "audits": ("session", "decision", "violation_rate", "effective_audits", "reason"),
         # One row a finding of the data quality suites.
         "findings": ("symbol", "session", "rule", "severity", "value", "message"),
     }
@@ -105,8 +105,8 @@ class ReportInputs:
 
     `facts` holds single values. Known keys: `book`, `mode`, `currency`, `session`, `run_id`,
     `snapshot_id`, `code_version`, `data_start`, `data_end`, `quality_score` (a fraction),
-    `universe` (a number of symbols), `mlflow_url`. Any other key is listed among the run's facts as
-    it is.
+    `universe` (a number of symbols), `mlflow_url`, `caution` (what a reader must not
+    conclude). Any other key is listed among the run's facts as it is.
     """
 
     equity: pd.DataFrame = field(default_factory=partial(empty_frame, "equity"))

@@ -15,6 +15,9 @@ from quant.governance.report_words import Kind, day, is_missing, plural, text, w
 from quant.portfolio.measures import Performance, performance
 from quant.portfolio.trades import TradeFill, closed_trades, trade_statistics
 
+# Below one year, annual figures are stretched from a part of it.
+SESSIONS_FOR_A_YEAR = 252
+
 
 def headline(inputs: ReportInputs, curve: pd.DataFrame, measured: Performance) -> str:
     """The state of the book in one sentence (and the mode and gate in a short second one)."""
@@ -47,6 +50,17 @@ def _mode_and_gate(inputs: ReportInputs) -> str:
     mode = text(inputs.facts.get("mode")) or "not recorded"
     decision = text(inputs.audits["decision"].iloc[-1]) if len(inputs.audits) else "no audit yet"
     return f"Mode: {mode}. Audit gate: {decision}."
+
+
+def caution(inputs: ReportInputs, curve: pd.DataFrame) -> str:
+    """What must not be concluded from the curve; empty once nothing speaks against it."""
+    said = [text(inputs.facts.get("caution"))]
+    if 0 < len(curve) < SESSIONS_FOR_A_YEAR:
+        said.append(
+            f"{plural(len(curve), 'session')} are too few to tell skill from luck, "
+            "and annual figures from them say little."
+        )
+    return " ".join(filter(None, said))
 
 
 def audit_sentence(audits: pd.DataFrame) -> str:

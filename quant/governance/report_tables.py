@@ -129,7 +129,7 @@ def signals_table(signals: pd.DataFrame) -> ReportTable:
 def scores_table(scores: pd.DataFrame) -> ReportTable:
     """Forecasts against what happened, and against the naive forecast."""
     ratio = pd.to_numeric(scores["rmse"]) / pd.to_numeric(scores["naive_rmse"])
-    words = ["unknown" if is_missing(r) else "better" if r < 1 else "not better" for r in ratio]
+    words = [_against_naive(model, r) for model, r in zip(scores["model"], ratio, strict=True)]
     return _table(
         "scores",
         "Forecasts whose future has arrived, against a naive forecast",
@@ -147,6 +147,15 @@ def scores_table(scores: pd.DataFrame) -> ReportTable:
         ],
         empty="No forecast has met its future yet; scores appear once a horizon has passed.",
     )
+
+
+def _against_naive(model: object, ratio: float) -> str:
+    """In a word; a difference that the printed ratio does not show is none."""
+    if text(model) == "naive":
+        return "the yardstick"
+    if is_missing(ratio):
+        return "unknown"
+    return "better" if round(ratio, 2) < 1 else "worse" if round(ratio, 2) > 1 else "the same"
 
 
 def verdicts_table(verdicts: pd.DataFrame) -> ReportTable:
@@ -171,6 +180,7 @@ def audits_table(audits: pd.DataFrame) -> ReportTable:
         "Decisions of the audit gate, the latest first",
         audits.iloc[::-1],
         [
+            Column(name="session", label="Date", kind=Kind.DATE),
             Column(name="decision", label="Decision", kind=Kind.TEXT),
             Column(name="violation_rate", label="Violations", kind=Kind.PERCENT),
             Column(name="effective_audits", label="Audits that count", kind=Kind.COUNT),

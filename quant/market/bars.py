@@ -2,14 +2,16 @@
 
 Belongs here: the column list, the price bases, and the check that a frame has this shape.
 Does not belong here: where bars come from (`sources`), whether they are believable (`quality`).
+On the path of every command that loads the code location, so pandas is not imported here.
 """
 
 from enum import StrEnum
-from typing import Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Final
 
 from quant.core.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Basis(StrEnum):
@@ -57,7 +59,9 @@ INTRADAY_BAR_COLUMNS: Final = (*DAILY_BAR_COLUMNS, "interval_minutes")
 ACTION_COLUMNS: Final = ("symbol", "ex_session", "kind", "value", "known_at", "source")
 
 
-def require_columns(frame: pd.DataFrame, columns: tuple[str, ...], *, what: str) -> pd.DataFrame:
+def require_columns(
+    frame: "pd.DataFrame", columns: tuple[str, ...], *, what: str
+) -> "pd.DataFrame":
     """The frame with exactly `columns`, in order; `DataError` names what is missing."""
     missing = [column for column in columns if column not in frame.columns]
     if missing:

@@ -36,7 +36,7 @@ def symbol_fault(symbol: str) -> str | None:
     for character in symbol:
         if fault := _character_fault(character):
             return fault
-    if ".." in symbol or symbol.startswith("/"):
+    if ".." in symbol or "//" in symbol or symbol.startswith("/"):
         return "it reads as a path"
     if not SYMBOL_PATTERN.fullmatch(symbol):
         return f"it starts with {symbol[0]!r}"

@@ -3,6 +3,7 @@
 Run it to look at the page: `python -m tests.support.report_book var/report.html`.
 """
 
+import datetime as dt
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -242,12 +243,14 @@ def _audits() -> pd.DataFrame:
                 "violation_rate": 0.10,
                 "effective_audits": 12,
                 "reason": "fewer than 20 audits count so far",
+                "session": dt.date(2022, 11, 30),
             },
             {
                 "decision": "KEEP",
                 "violation_rate": 0.15,
                 "effective_audits": 40,
                 "reason": "the ensemble is at most 10 % worse in 34 of 40 audits",
+                "session": dt.date(2022, 12, 28),
             },
         ]
     )

@@ -1,6 +1,7 @@
 """What the nightly report says, on a small book over the bundled prices."""
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 
 import pandas as pd
@@ -10,7 +11,7 @@ from quant.core.errors import DataError
 from quant.governance.report import build_report
 from quant.governance.report_inputs import COLUMNS, ReportInputs, empty_frame
 from quant.governance.report_tables import ROWS_MAX
-from quant.governance.report_words import Kind, gate_words, written
+from quant.governance.report_words import GATE_WORDS, Kind, gate_words, written
 from tests.support.report_book import book_inputs
 
 
@@ -117,7 +118,7 @@ def test_a_model_is_better_than_naive_only_when_its_error_is_smaller():
         for name, rmse in (("good", 0.01), ("same", 0.02), ("lost", float("nan")))
     ]
     table = build_report(ReportInputs(scores=pd.DataFrame(rows))).scores
-    assert table.rows["against"].tolist() == ["better", "not better", "unknown"]
+    assert table.rows["against"].tolist() == ["better", "the same", "unknown"]
 
 
 @pytest.mark.parametrize(
@@ -140,3 +141,28 @@ def test_a_model_is_better_than_naive_only_when_its_error_is_smaller():
 def test_values_are_written_as_a_reader_expects(value, kind, said):
     """Missing is a dash, zero has no sign, control characters are gone."""
     assert written(value, kind) == said
+
+
+def test_every_gate_of_the_flow_has_plain_words():
+    """A gate's name is for code; a reader must never meet one that was only tidied up."""
+    gates = ["verdict", "edge", "forecast", "data_quality", "no_change", "nothing_held"]
+    gates += ["symbol_taken", "quantity_step", "window", "mode", "unknown", "min_notional"]
+    gates += ["short", "cash"]
+    plain = [gate_words(gate) for gate in gates]
+    assert len(set(plain)) == len(gates)
+    assert [gate for gate in gates if gate not in GATE_WORDS] == []
+    # A bar's label on a phone has room for this much.
+    assert [words for words in plain if len(words) > 40] == []
+
+
+def test_a_short_curve_says_what_must_not_be_read_from_it():
+    """Annual figures from a few sessions look like skill; the page says that they are not."""
+    short = build_report(book_inputs(60)).caution
+    assert short.startswith("60 sessions are too few")
+    assert build_report(book_inputs(300)).caution == ""
+
+
+def test_what_the_night_knows_about_its_prices_stands_beside_the_curve():
+    """Survivorship is a fact about the data that only whoever loads it can know."""
+    inputs = replace(book_inputs(300), facts={"caution": "These companies survived."})
+    assert build_report(inputs).caution == "These companies survived."

@@ -1,0 +1,33 @@
+"""Fixtures that many folders share; see `tests/support/small_home.py` for what they lend."""
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from resources.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def small_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with six nights in it, made once for all tests: look, do not touch."""
+    from tests.support import small_home as support
+
+    # Workers of one pytest-xdist run share the folder above their own.
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if root.name.startswith("popen-") else root) / "small_home"
+    with (folder.parent / "small_home.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            folder.mkdir()
+            support.make_small_home(folder)
+            (folder / "made").touch()
+    return support.small_settings(folder)
+
+
+@pytest.fixture
+def own_home(small_home: Settings, tmp_path: Path) -> Settings:
+    """A copy of the small home that the test may change."""
+    from tests.support.small_home import copy_small_home
+
+    return copy_small_home(small_home, tmp_path / "own")

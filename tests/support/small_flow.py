@@ -1,0 +1,50 @@
+"""A small real flow for tests: five symbols, the bundled prices, a few nights on a paper book."""
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import yaml
+
+from resources.settings import Settings, project_root
+
+SYMBOLS = ["AAPL", "JNJ", "KO", "MSFT", "XOM"]
+FIRST = dt.date(2022, 10, 4)
+NIGHTS = 4
+# Three and a half years: a verdict needs a hold-out, and a window of fits before it.
+HISTORY_START = dt.date(2019, 1, 2)
+
+
+def small_settings(folder: Path, home: Path) -> Settings:
+    """Settings of a home whose policy knows five symbols and lets more of them trade."""
+    config = folder / "config"
+    if not config.exists():
+        shutil.copytree(project_root() / "config", config)
+        path = config / "universe.yaml"
+        universe = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.write_text(
+            yaml.safe_dump({**universe, "symbols": SYMBOLS, "history_start": HISTORY_START}),
+            encoding="utf-8",
+        )
+    environment = {"PMX_HOME": str(home), "PMX_CONFIG_DIR": str(config), "PMX_WORKERS": "1"}
+    return Settings.from_env(environment)
+
+
+def run_small_flow(settings: Settings) -> list[dt.date]:
+    """Load the history before `FIRST`, research all nights in one run, then trade them."""
+    from apps.loading import land_and_publish
+    from apps.night import night_runner
+    from quant.market.calendars import sessions
+    from resources.market_data.sample import SampleSource
+
+    days = [day.item() for day in sessions("XNYS", FIRST, FIRST + dt.timedelta(days=30))][:NIGHTS]
+    with night_runner(settings) as runner:
+        desk = runner.desk
+        bars = SampleSource(desk.sample_folder).all_daily_bars()
+        own = (bars["basis"] == str(desk.universe.basis)) & bars["symbol"].isin(SYMBOLS)
+        history = bars[own & (bars["session"] >= HISTORY_START) & (bars["session"] < FIRST)]
+        land_and_publish(desk, history, None, run_id=f"load:{FIRST}")
+        runner.run_job("backfill", days[0], days[-1])
+        for day in days:
+            runner.run_trading_night(day)
+    return days

@@ -16,7 +16,7 @@ HISTORY_START = dt.date(2019, 1, 2)
 
 
 def small_settings(folder: Path, home: Path) -> Settings:
-    """Settings of a home whose policy knows five symbols and lets more of them trade."""
+    """Settings of a home whose policy knows five symbols."""
     config = folder / "config"
     if not config.exists():
         shutil.copytree(project_root() / "config", config)

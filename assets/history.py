@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from resources.warehouse import Warehouse
 
 
+TABLE = "clean.daily_bars"
+
+
 @dataclass(frozen=True, eq=False)
 class History:
     """The clean bars that some sessions share; the session `s` uses the rows up to `s`."""
@@ -72,13 +75,30 @@ class History:
 def histories(
     desk: Desk, sessions: Sequence[dt.date], *, warehouse: "Warehouse | None" = None
 ) -> list[History]:
-    """The histories of some sessions, one for each stretch that saw the same; ascending."""
+    """The histories of some sessions, one for each stretch that saw the same; ascending.
+
+    Eight assets of a night ask for the same; what was read stays at hand until a bar is written.
+    """
+    lake = warehouse or desk.warehouse
+    if lake is not desk.warehouse:
+        return _read_histories(desk, lake, sessions)
+    key = ("histories", lake.last_change(TABLE), tuple(sessions))
+    if key not in desk.memory:
+        # A night needs two: those of its own sessions, and those of the fits in force.
+        while len(desk.memory) > 1:
+            del desk.memory[next(iter(desk.memory))]
+        desk.memory[key] = _read_histories(desk, lake, sessions)
+    kept: list[History] = desk.memory[key]
+    return kept
+
+
+def _read_histories(desk: Desk, lake: "Warehouse", sessions: Sequence[dt.date]) -> list[History]:
     from quant.market.vintages import vintages
 
     universe = desk.universe
     versions = bar_versions(
-        warehouse or desk.warehouse,
-        "clean.daily_bars",
+        lake,
+        TABLE,
         basis=universe.basis,
         symbols=universe.symbols,
         start=universe.history_start,

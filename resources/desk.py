@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from quant.core.clock import Clock, SystemClock
 from quant.market.calendars import session_close
@@ -34,6 +34,9 @@ class Desk:
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
+        # What the steps of one process may share instead of reading it again; they keep it small,
+        # and name by key all that it was made from.
+        self.memory: dict[object, Any] = {}
 
     @classmethod
     def from_env(cls) -> "Desk":
@@ -54,6 +57,7 @@ class Desk:
     def close(self) -> None:
         """Let go of what was opened."""
         opened = self.__dict__
+        self.memory.clear()
         if "warehouse" in opened:
             self.warehouse.close()
             del opened["warehouse"]

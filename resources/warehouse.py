@@ -34,6 +34,8 @@ _EXTENSIONS = {
     "httpfs": "httpfs",
 }
 _COMMIT_ATTEMPTS = 8
+# Where DuckDB shows the tables of DuckLake's own catalog.
+_CATALOG = "__ducklake_metadata_lake"
 _PAST_NUMBERS = itertools.count()
 
 
@@ -82,6 +84,7 @@ class Warehouse:
     ) -> None:
         self.location = location
         self._connection = _connect(location) if connection is None else connection
+        self._columns: dict[str, dict[str, str]] = {}
         self._past = ""
 
     @classmethod
@@ -146,11 +149,26 @@ class Warehouse:
 
     def snapshot_id(self) -> int:
         """The newest snapshot; what a run records as the state it read."""
-        return int(self.rows("SELECT max(snapshot_id) FROM ducklake_snapshots('lake')")[0][0])
+        return int(self.rows("SELECT id FROM lake.current_snapshot()")[0][0])
+
+    def last_change(self, table: str) -> int:
+        """The snapshot that last changed a table, by anyone; between two nothing was written."""
+        rows = self.rows(
+            "SELECT coalesce(max(c.snapshot_id), -1) "
+            f"FROM {_CATALOG}.ducklake_snapshot_changes AS c, {_CATALOG}.ducklake_table AS t "
+            f"JOIN {_CATALOG}.ducklake_schema AS s USING (schema_id) "
+            "WHERE s.schema_name = ? AND t.table_name = ? AND t.end_snapshot IS NULL "
+            "AND regexp_matches(c.changes_made, ':' || t.table_id || '(,|$)')",
+            table.split("."),
+        )
+        return int(rows[0][0])
 
     def columns(self, table: str) -> dict[str, str]:
-        """Column names and types of a table, in order."""
-        return {row[0]: row[1] for row in self.rows(f"DESCRIBE {quoted(table)}")}
+        """Column names and types of a table, in order; asked once, until this process alters it."""
+        if table not in self._columns:
+            described = self.rows(f"DESCRIBE {quoted(table)}")
+            self._columns[table] = {row[0]: row[1] for row in described}
+        return self._columns[table]
 
     # Writing
 
@@ -200,17 +218,20 @@ class Warehouse:
 
     def execute(self, sql: str) -> None:
         """A statement without rows: schema changes and maintenance."""
+        self._columns.clear()
         with storage_errors(self.location):
             self._connection.execute(sql)
 
     def add_columns(self, table: str, columns: Mapping[str, str]) -> list[str]:
         """Add the columns that the table lacks, before its lineage is read; returns their names."""
-        missing = [name for name in columns if name not in self.columns(table)]
+        present = self.columns(table)
+        missing = [name for name in columns if name not in present]
         added = "; ".join(
             f'ALTER TABLE {quoted(table)} ADD COLUMN "{name}" {columns[name]}' for name in missing
         )
         if missing:
             self._commit(lambda: len(missing) if self._connection.execute(added) else 0)
+            del self._columns[table]
         return missing
 
     def _stage(self, table: str, frame: pd.DataFrame, provenance: Provenance) -> None:

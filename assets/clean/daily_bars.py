@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assets.pictures import line_picture
 from assets.raw.daily_bars import RESTATEMENT_DAYS
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
@@ -70,6 +71,7 @@ def daily_bars(
             ),
         ],
         quality_score=lowest,
+        quality_by_session=line_picture("quality score", nights["score"].tolist()),
         restated_rows=sum(part.published for part in late.values()),
         findings=len(judged.findings),
     )

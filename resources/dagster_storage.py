@@ -71,8 +71,8 @@ class KeptEventLogStorage(SqliteEventLogStorage):
 
     def dispose(self) -> None:
         """Close what was kept open, then do as Dagster does."""
-        engines, self._engines = self._engines or {}, None
-        if self._owner == os.getpid():
+        engines, self._engines = self._engines, None
+        if engines is not None and self._owner == os.getpid():
             for engine in engines.values():
                 engine.dispose()
         super().dispose()
@@ -113,7 +113,7 @@ class KeptSqliteStorage(DagsterSqliteStorage):
         )
         self._inst_data = inst_data
         # Past Dagster's class, which would open its own storages.
-        super(DagsterSqliteStorage, self).__init__()
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class KeptSqliteStorage(DagsterSqliteStorage):
 
     @classmethod
     def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: dict[str, str]
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> "KeptSqliteStorage":
         """How Dagster builds it from dagster.yaml."""
         os.makedirs(config_value["base_dir"], exist_ok=True)

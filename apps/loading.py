@@ -9,7 +9,6 @@ interrupted load left unjudged is judged by the next one. So a load may stop any
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,17 +53,6 @@ class LoadResult:
     actions_landed: int
     findings: int
     series: tuple[SeriesLoad, ...]
-
-
-@contextmanager
-def heard_interrupts() -> Iterator[None]:
-    """Let Ctrl-C be Ctrl-C: DuckDB, caught in a query, tells of it by a RuntimeError."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "Query interrupted" not in str(error):
-            raise
-        raise KeyboardInterrupt from error
 
 
 def land_and_publish(

@@ -173,12 +173,14 @@ def _result(
     )
 
 
-def failed_run(name: str, result: Any) -> Exception:
+def failed_run(name: str, result: Any) -> BaseException:
     """The first cause of a failed run, as the error it was or as a sentence that names the run."""
     for event in result.all_events:
         if event.is_step_failure:
             error = event.event_specific_data.error
             root = error.cause or error
+            if root.cls_name in {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}:
+                return KeyboardInterrupt()
             return StateError(
                 f"the job {name} failed in {event.step_key}: {root.message.strip()}",
                 remedy=f"`pmx up` shows run {result.run_id}; mend the cause and run it again: "

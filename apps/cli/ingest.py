@@ -181,13 +181,13 @@ def _load(
 ) -> Ingest:
     import uuid
 
-    from apps.loading import heard_interrupts, land_and_publish, land_intraday
+    from apps.loading import land_and_publish, land_intraday
 
     # The run's name is told apart from every other one; nothing is derived from it.
     run_id = f"ingest:{uuid.uuid4().hex[:16]}"
     if len(daily):
         desk.companion  # noqa: B018 (imports the judge while the bars land)
-    with heard_interrupts(), cli.console.progress("loading") as progress:
+    with cli.console.progress("loading") as progress:
         loaded = land_and_publish(
             desk,
             daily,

@@ -36,6 +36,7 @@ QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 CODE_TAG, POLICY_TAG = "pmx/code", "pmx/policy"
+_INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,12 +204,15 @@ def _result(
 
 
 def failed_run(name: str, result: Any) -> BaseException:
-    """The first cause of a failed run, as the error it was or as a sentence that names the run."""
+    """The first cause of a failed run, as the error it was or as a sentence that names the run.
+
+    Dagster takes Ctrl-C for a failure of the step that it fell into; here it stays what it was.
+    """
     for event in result.all_events:
         if event.is_step_failure:
             error = event.event_specific_data.error
             root = error.cause or error
-            if root.cls_name in {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}:
+            if _INTERRUPTIONS & {error.cls_name, root.cls_name}:
                 return KeyboardInterrupt()
             return StateError(
                 f"the job {name} failed in {event.step_key}: {root.message.strip()}",

@@ -64,7 +64,7 @@ def _require_own_book(desk: Desk, days: Sequence[dt.date]) -> None:
     if decided is not None and decided > days[-1]:
         raise UsageError(
             f"the book {desk.settings.book} has nights up to {decided}, after the demo's end",
-            remedy="give the demo a home of its own: pmx --home DIR demo",
+            remedy="give the demo a home of its own: pmx demo --home DIR",
         )
 
 

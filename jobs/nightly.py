@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.partitions import CALENDAR, trading_days
+from assets.partitions import CALENDAR
 
 COLLECT = dg.AssetSelection.groups("raw", "clean")
 REPORT = dg.AssetSelection.assets(dg.AssetKey(["audit", "report"]))
@@ -29,7 +29,6 @@ def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
     return dg.define_asset_job(
         name,
         selection=selection,
-        partitions_def=trading_days,
         executor_def=dg.in_process_executor,
         description=description,
         tags={"dagster/max_runtime": "3600"},

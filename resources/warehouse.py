@@ -306,7 +306,7 @@ class Warehouse:
             execute(f"DELETE FROM {target} WHERE {where}", values)
         if new:
             execute(f"INSERT INTO {target} BY NAME SELECT * FROM temp.staged")
-        return len(new)
+        return len(new) or len(old)
 
     def _commit(self, write: Callable[[], int | None]) -> int:
         """Run `write` as one transaction; a conflict with another writer starts it over.
@@ -365,6 +365,11 @@ def storage_errors(location: LakeLocation) -> Iterator[None]:
     """Turn DuckDB's errors into what the caller should do about them."""
     try:
         yield
+    except RuntimeError as error:
+        # Ctrl-C in the middle of a query comes out of DuckDB as a plain RuntimeError.
+        if "Query interrupted" not in str(error):
+            raise
+        raise KeyboardInterrupt from error
     except (duckdb.IOException, duckdb.FatalException, duckdb.InvalidInputException) as error:
         raise _state_error(str(error), location) from error
     except duckdb.SerializationException as error:

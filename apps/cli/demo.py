@@ -55,13 +55,13 @@ class Demo(CommandResult):
         console.print(f"  report    {self.report}", soft_wrap=True)
         console.print(f"  one fill  {self.fill_id}")
         console.print("Next:")
-        console.print(f"  pmx why {self.fill_id}   where that fill came from, to the raw rows")
-        console.print(
-            "  pmx up                                   runs, lineage, models in a browser"
-        )
-        console.print(
-            "  pmx nightly                              one more night, as a schedule would"
-        )
+        # Eight digits tell fills apart; `pmx why` asks for more where they do not.
+        for command, purpose in (
+            (f"pmx why {self.fill_id[:10]}", "where that fill came from, to the raw rows"),
+            ("pmx up", "runs, lineage, models in a browser"),
+            ("pmx nightly", "one more night, as a schedule would"),
+        ):
+            console.print(f"  {command:<20} {purpose}")
 
 
 def run(

@@ -89,7 +89,7 @@ def prove(cli: Cli) -> Proof:
 
 def show(
     cli: Cli,
-    symbol: Annotated[str, typer.Argument(help="Such as AAPL.")],
+    symbol: Annotated[str, typer.Argument(help="Its symbol, such as AAPL.")],
     session: Annotated[
         str | None, typer.Option(help="Trading day (YYYY-MM-DD); default: the newest.")
     ] = None,

@@ -68,7 +68,7 @@ class Ingest(CommandResult):
 def run(
     cli: Cli,
     path: Annotated[
-        str, typer.Argument(help="A CSV or Parquet file, a folder of them, or: sample.")
+        str, typer.Argument(help="A CSV or Parquet file, a folder of them, or the word sample.")
     ],
     mapping: Annotated[
         list[str] | None,

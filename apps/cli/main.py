@@ -17,7 +17,7 @@ from apps.cli.result import Cli
 from quant.core.errors import UsageError
 
 INTRO: Final = """\
-Portfolio Maximizer: a nightly machine that turns market data into audited paper or live trades.
+Portfolio Maximizer: a nightly machine that turns market data into audited paper trades.
 Every decision can be explained (why), replayed, and is checked by gates before it may trade."""
 
 

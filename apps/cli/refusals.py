@@ -58,7 +58,9 @@ class Refusals(CommandResult):
 def run(
     cli: Cli,
     since: Annotated[str | None, typer.Option(help="Only from this day on (YYYY-MM-DD).")] = None,
-    gate: Annotated[str | None, typer.Option(help="Only this gate.")] = None,
+    gate: Annotated[
+        str | None, typer.Option(help="Only this gate, such as edge or verdict.")
+    ] = None,
     symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
 ) -> Refusals:
     """Read the ledger's refusals of this book."""

@@ -88,9 +88,11 @@ def run(
         str, typer.Argument(metavar="[ID]", help="As for `pmx why`; left out with --all.")
     ] = "",
     verify: Annotated[
-        bool, typer.Option("--verify", help="Derive again and compare; without it: the plan.")
+        bool, typer.Option("--verify", help="Derive and compare; without it, print the plan.")
     ] = False,
-    every: Annotated[bool, typer.Option("--all", help="Every fill of the book.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every fill of the book, instead of one ID.")
+    ] = False,
 ) -> CommandResult:
     """Derive what was asked for; reads the past, writes nothing."""
     from apps.lineage.lakes import open_lakes

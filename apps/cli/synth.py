@@ -69,7 +69,7 @@ def run(
     cli: Cli,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 7,
     symbols: Annotated[int, typer.Option(min=1, max=20_000, help="How many symbols.")] = 50,
-    years: Annotated[int, typer.Option(min=1, max=30, help="How many years, to 2024.")] = 5,
+    years: Annotated[int, typer.Option(min=1, max=30, help="How many years, up to 2024.")] = 5,
     out: Annotated[
         Path | None, typer.Option(help="A new or empty folder; default: under PMX_HOME.")
     ] = None,

@@ -74,7 +74,7 @@ class Up(CommandResult):
         console.print("Ctrl-C stops all of them.")
 
 
-Port = Annotated[int, typer.Option(min=1024, max=65_535, help="Wanted; else the next free one.")]
+Port = Annotated[int, typer.Option(min=1024, max=65_535, help="Port; the next free one if taken.")]
 
 
 def run(
@@ -90,7 +90,7 @@ def run(
     mlflow_port: Port = 5000,
     dashboard_port: Port = 8050,
     timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds until every server must answer.")
+        float, typer.Option(min=1, help="Seconds to wait until every server answers.")
     ] = 180,
     module: Annotated[
         str, typer.Option(help="Python module with the Dagster definitions.", show_default=True)

@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.pictures import line_picture
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
 
 if TYPE_CHECKING:
     from resources.ledger.ledger import Ledger
+
+# Sessions in the picture: a year.
+SHOWN = 250
 
 
 @dg.asset(
@@ -31,6 +35,7 @@ def nights(context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]) -> d
     provenance = night.provenance
     with desk.ledger() as ledger:
         rows = [_night(desk, ledger, session) for session in night.sessions]
+        curve = [float(m.equity) for m in ledger.marks(desk.settings.book)][-SHOWN:]
     frame = pd.DataFrame(rows)
     written = night.publish(frame)
     decided = frame[frame["refusals"] + frame["intents"] > 0]
@@ -41,6 +46,7 @@ def nights(context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]) -> d
         written,
         checks=[dg.AssetCheckResult(passed=whole, check_name="signals_are_trades_and_refusals")],
         equity=float(last["equity"] or 0),
+        equity_curve=line_picture("equity", curve),
         trades=last["trades"],
         refusals=last["refusals"],
         snapshot=provenance.snapshot_id,

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assets.pictures import line_picture
+from assets.raw.daily_bars import RESTATEMENT_DAYS
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
 
@@ -29,6 +31,7 @@ def daily_bars(
     context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]
 ) -> dg.MaterializeResult:
     """The believable rows of raw; what was refused stays there, with its findings here."""
+    from assets.clean.backlog import publish_backlog
     from assets.clean.publishing import Series, night_quality, publish_bars
     from quant.market.quality_rules import QualityPolicy, Severity
     from resources.warehouse import Written
@@ -36,6 +39,13 @@ def daily_bars(
     night, universe = Night(context, desk), desk.universe
     series = Series(basis=universe.basis, symbols=universe.symbols, calendar=universe.calendar)
     judged = publish_bars(desk, night.provenance, series, night.sessions)
+    # Bars of the days before that a source restated or delivered late are judged as of now.
+    before = night.sessions[0] - dt.timedelta(days=1)
+    late = publish_backlog(
+        desk,
+        desk.provenance(context.run_id, "clean"),
+        [(series, before - dt.timedelta(days=RESTATEMENT_DAYS), before)],
+    )
     nights = night_quality(desk, night.sessions, recent_findings(night))
     desk.warehouse.publish(
         "clean.night_quality", nights, night.provenance, scope={"session": night.sessions}
@@ -61,6 +71,8 @@ def daily_bars(
             ),
         ],
         quality_score=lowest,
+        quality_by_session=line_picture("quality score", nights["score"].tolist()),
+        restated_rows=sum(part.published for part in late.values()),
         findings=len(judged.findings),
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.forecast.running import FAILURES, forecast_arguments, publish_batches
+from assets.pictures import line_picture
 from assets.support import Night
 from resources.desk import Desk
 from resources.reads import slice_of
@@ -28,7 +29,15 @@ def combined(
     night = Night(context, desk)
     provenance = night.provenance
     frame, failures = combined_rows(desk, night.sessions)
-    return publish_batches(night, "combined", frame, failures, snapshot=provenance.snapshot_id)
+    spread = frame[frame["horizon_days"] == 1].groupby("session")["std"].median()
+    return publish_batches(
+        night,
+        "combined",
+        frame,
+        failures,
+        snapshot=provenance.snapshot_id,
+        one_day_deviation=line_picture("median one-day deviation", spread.tolist()),
+    )
 
 
 def combined_rows(

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from assets.pictures import line_picture
 from assets.support import Night, check, expectations, stage_asset_arguments
 from resources.desk import Desk
 
@@ -45,5 +46,9 @@ def daily_signals(
         written,
         checks=[holds, complete],
         refused=refused,
+        refused_by_session=line_picture(
+            "share of refused signals",
+            (frame["gate"] != "").groupby(frame["session"]).mean().tolist(),
+        ),
         refused_share=refused / max(len(frame), 1),
     )

@@ -222,4 +222,5 @@ def _plain(baseline: str) -> str:
 
 
 def _names(audits: Sequence[Audit]) -> str:
-    return " or ".join(sorted({_plain(audit.baseline) for audit in audits}))
+    *others, last = sorted({_plain(audit.baseline) for audit in audits})
+    return f"the best of {', '.join(others)} and {last}" if others else last

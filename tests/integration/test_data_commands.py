@@ -12,6 +12,7 @@ import pytest
 
 from apps.cli.features import Proof
 from apps.feature_proof import prove_features
+from apps.loading import heard_interrupts
 from quant.features import CATALOGUE, Catalogue, Family, Feature, Unit
 from quant.features.bars import Bars
 from quant.market.panel import FloatArray
@@ -155,6 +156,14 @@ def test_what_an_interrupted_load_left_unjudged_is_judged_by_the_next(
     assert (after["clean.findings"], after["clean.daily_bars"]) == (3, 40)
     assert pmx("ingest", file, "--json").json["rows_published"] == 0
     assert table_counts(tmp_path / "home") == after
+
+
+def test_ctrl_c_in_a_query_is_ctrl_c() -> None:
+    """DuckDB swallows the interrupt and raises an error of its own in its place."""
+    with pytest.raises(KeyboardInterrupt), heard_interrupts():
+        raise RuntimeError("Query interrupted")
+    with pytest.raises(RuntimeError, match="other"), heard_interrupts():
+        raise RuntimeError("some other fault")
 
 
 def test_findings_of_other_bars_stay_when_a_file_fills_a_hole(pmx: Pmx, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The warehouse on a real DuckLake: what a write adds, what stays readable, what a hash is."""
+"""The warehouse on a real DuckLake: what a write adds, what stays readable, how rows hash."""
 
 import datetime as dt
 import hashlib
@@ -117,7 +117,7 @@ def test_publishing_nothing_empties_the_slice(lake: Warehouse) -> None:
 
 
 def test_the_row_hash_is_what_anybody_computes_from_the_same_text(lake: Warehouse) -> None:
-    """Half of SHA-256 over the columns joined by bars: times in microseconds, N for null."""
+    """Half of SHA-256 over the columns, joined by bars; times in microseconds, N for null."""
     lake.append_versions(RAW, bars(10.25), origin(lake), key=KEY)
     ((stored,),) = lake.rows(f"SELECT row_hash FROM {RAW}")
     closed_us = int(CLOSE.timestamp()) * 1_000_000

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from quant.core.clock import SteppedClock
 from quant.core.errors import StateError, UsageError
+from quant.core.identity import content_hash
 from quant.market.calendars import sessions
+from resources.code_versions import STAGES, code_version
 from resources.dagster_home import prepare_dagster_home
 from resources.desk import Desk
 from resources.settings import Settings
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 # The event log keeps everything; a person at the terminal wants the result.
 QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+CODE_TAG, POLICY_TAG = "pmx/code", "pmx/policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +75,40 @@ class NightRunner:
 
     def run_job(self, name: str, first: dt.date, last: dt.date | None = None) -> str:
         """Run a job for a session, or for a range of them in one run; returns the run's id."""
-        job = self.definitions.resolve_job_def(name)
-        tags = {
-            "dagster/asset_partition_range_start": first.isoformat(),
-            "dagster/asset_partition_range_end": (last or first).isoformat(),
-        }
+        return self._execute(name, self.definitions.resolve_job_def(name), first, last)
+
+    def run_assets(
+        self, keys: "Sequence[dg.AssetKey]", first: dt.date, last: dt.date | None = None
+    ) -> str:
+        """Materialise some assets, as the web pages' button does; returns the run's id."""
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        return self._execute("materialize", job, first, last, asset_selection=list(keys))
+
+    def _execute(
+        self, name: str, job: "dg.JobDefinition", first: dt.date, last: dt.date | None, **more: Any
+    ) -> str:
         one = last is None or last == first
         result = job.execute_in_process(
             instance=self.instance,
             raise_on_error=False,
             run_config=QUIET_CONSOLE,
             partition_key=first.isoformat() if one else None,
-            tags={} if one else tags,
+            tags=self.origin_tags
+            if one
+            else {**self.origin_tags, **range_tags(first, last or first)},
+            **more,
         )
         if not result.success:
             raise failed_run(name, result)
         return str(result.run_id)
+
+    @cached_property
+    def origin_tags(self) -> dict[str, str]:
+        """What a run says of its code and policy, so that a backfill knows what is up to date."""
+        return {
+            CODE_TAG: content_hash({stage: code_version(stage) for stage in STAGES}),
+            POLICY_TAG: self.desk.policies.content_hash,
+        }
 
     def trade(self, session: dt.date) -> "TradeSummary | None":
         """Let the trader settle the intents that are valid in `session`; None before any book."""
@@ -149,6 +173,11 @@ class NightRunner:
             if self._settings.book not in ledger.books():
                 return None
             return ledger.book(self._settings.book).closed_session
+
+
+def range_tags(first: dt.date, last: dt.date) -> dict[str, str]:
+    """How a run says that it is one run for a range of sessions."""
+    return {RANGE_START_TAG: first.isoformat(), RANGE_END_TAG: last.isoformat()}
 
 
 def open_instance(settings: Settings) -> "dg.DagsterInstance":

@@ -75,13 +75,14 @@ class Night:
     @cached_property
     def provenance(self) -> "Provenance":
         """Taken once, before anything is read: rows must not claim a snapshot newer than that."""
-        return self.desk.provenance(self.context.run_id, self.stage)
+        return self.desk.provenance(self.context.run.run_id, self.stage)
 
     def judge(
         self, suite: str, frame: "pd.DataFrame", *, keys: Sequence[str] = ("symbol", "session")
     ) -> dg.AssetCheckResult:
         """Judge a table before it is published; one that breaks a critical rule never is."""
-        return judged(self.desk, self.context.asset_key, suite, frame, self.context.run_id, keys)
+        run_id = self.context.run.run_id
+        return judged(self.desk, self.context.asset_key, suite, frame, run_id, keys)
 
     def publish(self, frame: "pd.DataFrame", **scope: Sequence[object]) -> "Written":
         """Make `frame` the table's content for these sessions."""

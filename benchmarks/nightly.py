@@ -90,9 +90,7 @@ def run(*, nights: int = 8, small: int = SMALL, large: int = LARGE) -> list[dict
         return [*rows, *_growth_rows(place, update, small, large, nights=3)]
 
 
-def _real_rows(
-    home: Home, until: dt.date, nights: int
-) -> tuple[list[dict[str, object]], float]:
+def _real_rows(home: Home, until: dt.date, nights: int) -> tuple[list[dict[str, object]], float]:
     timed: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     home.heartbeat()
     for index, session in enumerate(following(until, nights)):

@@ -21,6 +21,8 @@ _SOURCES: dict[str, tuple[str, ...]] = {
     "audit": ("quant/forecasting", "quant/governance"),
 }
 
+STAGES = tuple(_SOURCES)
+
 
 @cache
 def code_version(stage: str) -> str:

@@ -71,8 +71,8 @@ class KeptEventLogStorage(SqliteEventLogStorage):
 
     def dispose(self) -> None:
         """Close what was kept open, then do as Dagster does."""
-        engines, self._engines = self._engines or OrderedDict[str, sa.Engine](), None
-        if self._owner == os.getpid():
+        engines, self._engines = self._engines, None
+        if engines is not None and self._owner == os.getpid():
             for engine in engines.values():
                 engine.dispose()
         super().dispose()
@@ -113,7 +113,7 @@ class KeptSqliteStorage(DagsterSqliteStorage):
         )
         self._inst_data = inst_data
         # Past Dagster's class, which would open its own storages.
-        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call] # Dagster's
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -121,8 +121,8 @@ class KeptSqliteStorage(DagsterSqliteStorage):
         return {"base_dir": StringSource}
 
     @classmethod
-    def from_config_value(  # type: ignore[override] # Dagster narrows its own mapping as well
-        cls, inst_data: ConfigurableClassData | None, config_value: dict[str, str]
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> "KeptSqliteStorage":
         """How Dagster builds it from dagster.yaml."""
         os.makedirs(config_value["base_dir"], exist_ok=True)

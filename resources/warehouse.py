@@ -260,7 +260,7 @@ class Warehouse:
 
     def _insert_versions(
         self, table: str, key: Sequence[str], retrieved_at: dt.datetime | None
-    ) -> int:
+    ) -> int | None:
         execute = self._connection.execute
         types = self.columns(table)
         said = {
@@ -293,30 +293,33 @@ class Warehouse:
                 f"INSERT INTO {quoted(table)} BY NAME "
                 "SELECT * EXCLUDE (is_restatement) FROM temp.fresh"
             )
-        return count
+        return count or None
 
-    def _replace_slice(self, target: str, scope: Mapping[str, Sequence[object]]) -> int:
+    def _replace_slice(self, target: str, scope: Mapping[str, Sequence[object]]) -> int | None:
         execute = self._connection.execute
         where, values = _scope_sql(scope)
         old = execute(f"SELECT row_hash FROM {target} WHERE {where}", values).fetchall()
         new = execute("SELECT row_hash FROM temp.staged").fetchall()
         if sorted(old) == sorted(new):
-            return 0
+            return None
         if old:
             execute(f"DELETE FROM {target} WHERE {where}", values)
         if new:
             execute(f"INSERT INTO {target} BY NAME SELECT * FROM temp.staged")
         return len(new) or len(old)
 
-    def _commit(self, write: Callable[[], int]) -> int:
-        """Run `write` as one transaction; a conflict with another writer starts it over."""
+    def _commit(self, write: Callable[[], int | None]) -> int:
+        """Run `write` as one transaction; a conflict with another writer starts it over.
+
+        `write` returns how many rows it wrote, or None when there was nothing to change.
+        """
         with storage_errors(self.location):
             for attempt in range(_COMMIT_ATTEMPTS):
                 try:
                     self._connection.execute("BEGIN")
                     count = write()
-                    self._connection.execute("COMMIT" if count else "ROLLBACK")
-                    return count
+                    self._connection.execute("ROLLBACK" if count is None else "COMMIT")
+                    return count or 0
                 except duckdb.Error as error:
                     _rollback(self._connection)
                     if attempt + 1 == _COMMIT_ATTEMPTS or not _is_conflict(error):

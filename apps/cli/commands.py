@@ -46,6 +46,27 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         examples=("pmx nightly", "pmx nightly --session 2022-12-28", "pmx nightly --json"),
     ),
     Entry(
+        name="backfill",
+        target="apps.cli.backfill:run",
+        heading="Every night",
+        summary="Compute past sessions, bars to audits; it trades nothing and goes on.",
+        examples=(
+            "pmx backfill --from 2022-01-03 --to 2022-12-28",
+            "pmx backfill --from 2022-12-01 --to 2022-12-28 --again --json",
+        ),
+        safety="finished chunks are kept, no order was made, and the same command goes on",
+    ),
+    Entry(
+        name="materialize",
+        target="apps.cli.materialize:run",
+        heading="Every night",
+        summary="Make any table again for a session or a range; past ones send nothing.",
+        examples=(
+            "pmx materialize forecast/naive --session 2022-12-27",
+            "pmx materialize feature forecast --from 2022-12-01 --to 2022-12-28",
+        ),
+    ),
+    Entry(
         name="up",
         target="apps.cli.up:run",
         heading="Start here",

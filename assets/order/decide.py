@@ -33,7 +33,6 @@ from resources.reads import slice_of
 
 if TYPE_CHECKING:
     from resources.ledger.ledger import Ledger
-
     from resources.warehouse import Provenance, Warehouse
 
 

@@ -58,7 +58,7 @@ def order_records(
     from quant.market.calendars import previous_session
 
     night, book = Night(context, desk), desk.settings.book
-    provenance = desk.provenance(context.run_id, "order")
+    provenance = desk.provenance(context.run.run_id, "order")
     only_mirrored: dict[str, str] = {}
     with desk.ledger(write=True) as ledger:
         for session in night.sessions:
@@ -77,7 +77,7 @@ def order_records(
         }
     decided = [day for day in night.sessions if day.isoformat() not in only_mirrored]
     fills = dg.AssetKey(["order", "fills"])
-    yield judged(desk, fills, "order_fills", frames["fills"], context.run_id, ("fill_id",))
+    yield judged(desk, fills, "order_fills", frames["fills"], context.run.run_id, ("fill_id",))
     for table, frame in frames.items():
         written = desk.warehouse.publish(
             f"order.{table}", frame, provenance, scope={"session": sessions}

@@ -46,10 +46,11 @@ def range_tags(first: dt.date, last: dt.date) -> dict[str, str]:
     }
 
 
-def materialise_orders(settings: Settings, sessions: Sequence[dt.date], clock: Clock) -> set[str]:
+def materialise_orders(desk: Desk, sessions: Sequence[dt.date], clock: Clock) -> set[str]:
     """Materialise `order/*` through plain Dagster; the assets that were materialised."""
-    with Desk(settings, clock=clock) as desk, dg.DagsterInstance.ephemeral() as instance:
-        one = len(sessions) == 1
+    desk.clock = clock
+    one = len(sessions) == 1
+    with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
             [order_records],
             instance=instance,
@@ -61,32 +62,18 @@ def materialise_orders(settings: Settings, sessions: Sequence[dt.date], clock: C
     return {event.asset_key.to_user_string() for event in events if event.asset_key}
 
 
-def after(settings: Settings, session: dt.date) -> Clock:
-    """The clock of a nightly that stands in the night after `session`."""
-    with Desk(settings) as desk:
-        return SteppedClock(desk.as_of(session))
-
-
-@pytest.mark.parametrize("session", NIGHTS)
-def test_a_past_session_that_is_materialised_again_changes_nothing(
-    own_home: Settings, session: dt.date
+def test_orders_of_past_sessions_that_are_materialised_again_change_nothing(
+    own_home: Settings,
 ) -> None:
-    """On today's clock, as from the web pages, and on the clock of that very night."""
+    """Each session by itself and all as a range; on today's clock, as from the web pages, on the
+    clock of that very night, and on that of the book's last one."""
     before = contents(own_home)
-    assert materialise_orders(own_home, [session], SystemClock()) == ORDER_TABLES
-    assert contents(own_home) == before
-    assert materialise_orders(own_home, [session], after(own_home, session)) == ORDER_TABLES
-    assert contents(own_home) == before
-
-
-@pytest.mark.parametrize("is_replayed", [False, True], ids=["today", "on the last night's clock"])
-def test_a_range_that_is_materialised_again_changes_nothing(
-    own_home: Settings, is_replayed: bool
-) -> None:
-    before = contents(own_home)
-    clock = after(own_home, NIGHTS[-1]) if is_replayed else SystemClock()
-    materialise_orders(own_home, NIGHTS, clock)
-    assert contents(own_home) == before
+    with Desk(own_home) as desk:
+        for sessions in (*([night] for night in NIGHTS), NIGHTS):
+            for moment in (desk.as_of(sessions[0]), desk.as_of(sessions[-1])):
+                assert materialise_orders(desk, sessions, SteppedClock(moment)) == ORDER_TABLES
+            assert materialise_orders(desk, sessions, SystemClock()) == ORDER_TABLES
+            assert contents(own_home) == before, sessions
 
 
 def test_a_month_of_backfill_leaves_the_ledger_alone(own_home: Settings) -> None:

@@ -6,7 +6,7 @@ derived (`derive`), how bars are audited (`bar_audit`), and printing (`apps.cli.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +219,7 @@ class Replay:
         name = " ".join(str(part) for part in (*key.values(), day))
         difference = compare_row(row, derived, key=name, ignored=ignored)
         if difference is not None:
-            return difference
+            return _with_code(difference, row)
         today = self.nights.one(row.table, day, at=None, column=column, **key)
         if today is None:
             case.note(f"{row.table} has no row of {name} any more; the recorded one was used")
@@ -322,6 +322,14 @@ def planned(trail: Trail) -> list[tuple[str, int | None]]:
     if subject.fill is not None and isinstance(subject.fill.record, Fill):
         plan.append((FILLS, int(subject.fill.record.snapshot_id)))
     return plan
+
+
+def _with_code(difference: Difference, row: Row) -> Difference:
+    """Other code is the likeliest reason, so it stands beside the difference."""
+    running = code_version(row.stage)
+    if difference.says or row.code_version == running:
+        return difference
+    return replace(difference, says=f"made by code {row.code_version}, {running} is running")
 
 
 def _named(trail: Trail) -> str:

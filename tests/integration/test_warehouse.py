@@ -1,4 +1,4 @@
-"""The warehouse on a real DuckLake: what a write adds, what stays readable, what a row's hash is."""
+"""The warehouse on a real DuckLake: what a write adds, what stays readable, what a hash is."""
 
 import datetime as dt
 import hashlib
@@ -97,7 +97,7 @@ def test_publishing_the_same_content_again_writes_nothing(lake: Warehouse) -> No
 def test_publishing_replaces_its_slice_alone_and_the_old_one_stays_readable(
     lake: Warehouse,
 ) -> None:
-    """Monday is corrected; Tuesday is not touched; the Monday of before is there at its snapshot."""
+    """Monday is corrected, Tuesday is not touched, the old Monday is there at its snapshot."""
     table, tuesday = "clean.night_quality", SESSION + dt.timedelta(days=1)
     days = {"session": [SESSION, tuesday]}
     before = lake.publish(table, scores((SESSION, 0.9), (tuesday, 0.8)), origin(lake), scope=days)
@@ -117,7 +117,7 @@ def test_publishing_nothing_empties_the_slice(lake: Warehouse) -> None:
 
 
 def test_the_row_hash_is_what_anybody_computes_from_the_same_text(lake: Warehouse) -> None:
-    """Half of SHA-256 over the columns in order, joined by bars: times in microseconds, N for null."""
+    """Half of SHA-256 over the columns joined by bars: times in microseconds, N for null."""
     lake.append_versions(RAW, bars(10.25), origin(lake), key=KEY)
     ((stored,),) = lake.rows(f"SELECT row_hash FROM {RAW}")
     closed_us = int(CLOSE.timestamp()) * 1_000_000

@@ -152,7 +152,7 @@ def gates_chart(report: NightlyReport) -> Chart | None:
     return Chart(
         name="gates",
         title="Refusals by gate",
-        words=f"Most were refused for one reason, {busiest}: {rows['words'].iloc[0].lower()}.",
+        words=f"The commonest reason, {busiest}: {rows['words'].iloc[0].lower()}.",
         figure=_bars(
             [_label(words) for words in rows["words"]],
             [float(count) for count in counts],

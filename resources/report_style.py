@@ -38,6 +38,7 @@ p { margin: .5rem 0; max-width: 72ch; }
   overflow: hidden; }
 .figures div { padding: 13px 16px; box-shadow: 0 0 0 .5px var(--line); }
 .figures.few { grid-template-columns: repeat(4, minmax(0, 1fr)); }
+.figures + p { margin-top: 18px; }
 .figures dt { color: var(--soft); font-size: .875rem; }
 .figures dd { margin: 0; }
 .figures .value { font-size: 1.3rem; font-weight: 600; font-variant-numeric: tabular-nums; }

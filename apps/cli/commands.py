@@ -49,7 +49,7 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         name="backfill",
         target="apps.cli.backfill:run",
         heading="Every night",
-        summary="Compute past sessions, bars to audits; it trades nothing and goes on.",
+        summary="Compute past sessions that are missing or out of date; trades nothing.",
         examples=(
             "pmx backfill --from 2022-01-03 --to 2022-12-28",
             "pmx backfill --from 2022-12-01 --to 2022-12-28 --again --json",
@@ -60,7 +60,7 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         name="materialize",
         target="apps.cli.materialize:run",
         heading="Every night",
-        summary="Make any table again for a session or a range; past ones send nothing.",
+        summary="Make any table again, for a session or a range; sends no order.",
         examples=(
             "pmx materialize forecast/naive --session 2022-12-27",
             "pmx materialize feature forecast --from 2022-12-01 --to 2022-12-28",

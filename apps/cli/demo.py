@@ -1,8 +1,13 @@
 """`pmx demo`: real prices to audited paper trades, offline, in one command."""
 
 import datetime as dt
+import os
+import shlex
+import shutil
+import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -56,12 +61,22 @@ class Demo(CommandResult):
         console.print(f"  one fill  {self.fill_id}")
         console.print("Next:")
         # Eight digits tell fills apart; `pmx why` asks for more where they do not.
+        pmx, short = typed_name(), self.fill_id[:10]
         for command, purpose in (
-            (f"pmx why {self.fill_id[:10]}", "where that fill came from, to the raw rows"),
-            ("pmx up", "runs, lineage, models in a browser"),
-            ("pmx nightly", "one more night, as a schedule would"),
+            (f"{pmx} why {short}", "where that fill came from, to the raw rows"),
+            (f"{pmx} up", "runs, lineage, models in a browser"),
+            (f"{pmx} nightly", "one more night, as a schedule would"),
         ):
-            console.print(f"  {command:<20} {purpose}")
+            console.print(f"  {command:<{len(pmx) + len(short) + 7}} {purpose}", soft_wrap=True)
+
+
+def typed_name() -> str:
+    """What a person has to type for `pmx` here: `make run` leaves the shell's PATH as it was."""
+    own = Path(sys.prefix) / "bin" / "pmx"
+    found = shutil.which("pmx")
+    if not own.exists() or (found and Path(found).resolve() == own.resolve()):
+        return "pmx"
+    return shlex.quote(os.path.relpath(own))
 
 
 def run(

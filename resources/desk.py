@@ -121,6 +121,8 @@ class Desk:
     @cached_property
     def sources(self) -> "FailoverSource":
         """Every configured data source, in priority order."""
+        from quant.market.ingest_options import IngestOptions
+        from resources.market_data.folder import FolderSource
         from resources.market_data.policy import SourcesPolicy, build_failover
         from resources.market_data.sample import SampleSource
 
@@ -128,7 +130,18 @@ class Desk:
             self.policy("sources", SourcesPolicy),
             environment=self.settings.secrets,
             cache_dir=self.settings.paths.cache,
-            local={"sample": SampleSource(self.sample_folder)},
+            local={
+                "sample": SampleSource(self.sample_folder),
+                "folder": FolderSource(
+                    self.settings.paths.inbox,
+                    options=IngestOptions(
+                        basis=self.universe.basis,
+                        asset_class=self.universe.asset_class,
+                        currency=self.universe.currency,
+                    ),
+                    clock=self.clock,
+                ),
+            },
             clock=self.clock,
         )
 

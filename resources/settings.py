@@ -78,6 +78,11 @@ class Paths:
         return self.home / "ledger"
 
     @property
+    def inbox(self) -> Path:
+        """Files of bars that the source `folder` reads night by night."""
+        return self.home / "inbox"
+
+    @property
     def reports(self) -> Path:
         """HTML reports, one folder a run."""
         return self.home / "reports"

@@ -5,6 +5,7 @@ after hours), and such a run keeps its pool slots. Belongs here: finding these r
 marking them failed. Does not belong here: any run on another machine, whose processes are not seen.
 """
 
+import os
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,8 @@ def stuck_runs_check(dagster_home: Path, *, fix: bool) -> Check:
         return Check(name="dagster runs", status="ok", found="no run recorded yet")
     import dagster as dg
 
+    # The shipped dagster.yaml places its storage by this variable.
+    os.environ["DAGSTER_HOME"] = str(dagster_home)
     with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
         stuck = [record for record in _unfinished(instance) if not _is_alive(instance, record)]
         if not stuck:

@@ -43,7 +43,7 @@ def daily_bars(
     before = night.sessions[0] - dt.timedelta(days=1)
     late = publish_backlog(
         desk,
-        desk.provenance(context.run_id, "clean"),
+        desk.provenance(context.run.run_id, "clean"),
         [(series, before - dt.timedelta(days=RESTATEMENT_DAYS), before)],
     )
     nights = night_quality(desk, night.sessions, recent_findings(night))

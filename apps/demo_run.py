@@ -45,8 +45,7 @@ def _run_missing(cli: "Cli", runner: NightRunner, days: Sequence[dt.date]) -> No
         if not _is_researched(desk, days):
             runner.run_job("backfill", days[0], days[-1])
         progress.advance()
-    decided = last_decided(desk)
-    left = [day for day in days if decided is None or day > decided]
+    left = _nights_left(desk, days)
     with console.progress("trading nights", total=len(left)) as progress:
         for day in left:
             night = runner.run_trading_night(day)
@@ -74,6 +73,16 @@ def _is_researched(desk: Desk, days: Sequence[dt.date]) -> bool:
         [days[0], days[-1]],
     )
     return bool(rows[0][0] == len(days))
+
+
+def _nights_left(desk: Desk, days: Sequence[dt.date]) -> list[dt.date]:
+    """What is not decided yet, and a night that was killed before its row, which is written last.
+
+    Such a night is told again, and adds nothing to the intents that it has recorded.
+    """
+    decided = last_decided(desk)
+    told = {session for (session,) in desk.warehouse.rows("SELECT session FROM audit.nights")}
+    return [day for day in days if decided is None or day > decided or day not in told]
 
 
 def _is_done(desk: Desk, days: Sequence[dt.date]) -> bool:

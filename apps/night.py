@@ -36,7 +36,7 @@ QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 CODE_TAG, POLICY_TAG = "pmx/code", "pmx/policy"
-_INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
+_INTERRUPTIONS = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,14 +206,18 @@ def _result(
 def failed_run(name: str, result: Any) -> BaseException:
     """The first cause of a failed run, as the error it was or as a sentence that names the run.
 
-    Dagster takes Ctrl-C for a failure of the step that it fell into; here it stays what it was.
+    Dagster takes Ctrl-C for a failure, of the step that it fell into or of the run where it fell
+    between two; here it stays what it was.
     """
-    for event in result.all_events:
+    failures = [event for event in result.all_events if event.is_failure]
+    for event in failures:
+        error = getattr(event.event_specific_data, "error", None)
+        if error and _INTERRUPTIONS & {error.cls_name, (error.cause or error).cls_name}:
+            return KeyboardInterrupt()
+    for event in failures:
         if event.is_step_failure:
             error = event.event_specific_data.error
             root = error.cause or error
-            if _INTERRUPTIONS & {error.cls_name, root.cls_name}:
-                return KeyboardInterrupt()
             return StateError(
                 f"the job {name} failed in {event.step_key}: {root.message.strip()}",
                 remedy=f"`pmx up` shows run {result.run_id}; mend the cause and run it again: "

@@ -64,6 +64,8 @@ def next_night(runner: NightRunner) -> dt.date:
     last = last_decided(desk)
     if last is None or last >= newest:
         return newest
+    if not report_path(desk, last).exists():  # killed before its end: it goes on
+        return last
     return next_session(desk.universe.calendar, last)
 
 

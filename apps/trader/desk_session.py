@@ -7,6 +7,7 @@ session (`paper_session`) or the arithmetic of a fill (quant.execution.paper).
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from apps.trader.paper_session import TradeSummary, trade_session
 from quant.core.money import price as exact_price
@@ -17,6 +18,9 @@ from quant.market.calendars import session_open
 from quant.signals.costs import CostPolicy, CostPrior
 from resources.desk import Desk
 
+if TYPE_CHECKING:
+    from resources.ledger.ledger import Ledger
+
 
 def trade_on_desk(desk: Desk, session: dt.date) -> TradeSummary | None:
     """Settle what is pending for `session`; None where no book exists, so nothing can be."""
@@ -25,7 +29,7 @@ def trade_on_desk(desk: Desk, session: dt.date) -> TradeSummary | None:
     opens, closes = session_prices(desk, session)
     provenance = desk.provenance(run_id=f"trader:{session}", stage="order")
     with desk.ledger(write=True) as ledger:
-        if desk.settings.book not in ledger.books():
+        if desk.settings.book not in ledger.books() or _began_with(ledger, desk, session):
             return None
         return trade_session(
             ledger,
@@ -40,6 +44,20 @@ def trade_on_desk(desk: Desk, session: dt.date) -> TradeSummary | None:
             run_id=provenance.run_id,
             code_version=provenance.code_version,
         )
+
+
+def _began_with(ledger: "Ledger", desk: Desk, session: dt.date) -> bool:
+    """Whether this night's own decisions opened the book: then no night before left an order.
+
+    Without this, a first night that was killed and is run again would open a session that it did
+    not have the first time.
+    """
+    book = desk.settings.book
+    if ledger.book(book).opened_session is not None:
+        return False
+    return bool(
+        ledger.intents(book=book, session=session) or ledger.refusals(book=book, session=session)
+    )
 
 
 def session_prices(

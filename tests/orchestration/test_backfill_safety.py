@@ -20,6 +20,7 @@ from quant.core.clock import Clock, SteppedClock, SystemClock
 from quant.core.errors import UsageError
 from resources.desk import Desk
 from resources.settings import Settings
+from resources.warehouse import quoted
 from tests.support.small_home import (
     NIGHTS,
     contents,
@@ -97,7 +98,7 @@ def test_the_same_night_again_changes_nothing(own_home: Settings) -> None:
     before = contents(own_home)
     for _ in range(2):
         with small_bundle(own_home), night_runner(own_home) as runner:
-            assert runner.run_night(NIGHTS[-1]).note
+            assert runner.run_night(NIGHTS[-1]).trades == 3  # told again, not traded again
         assert contents(own_home) == before
 
 
@@ -116,7 +117,7 @@ def rows_of(settings: Settings, sessions: Sequence[dt.date]) -> dict[str, list[t
     with Desk(settings) as desk:
         return {
             table: desk.warehouse.rows(
-                f"SELECT row_hash FROM {table} "
+                f"SELECT row_hash FROM {quoted(table)} "
                 "WHERE session IN (SELECT unnest(?::DATE[])) ORDER BY ALL",
                 [list(sessions)],
             )

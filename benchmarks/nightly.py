@@ -6,10 +6,9 @@ from the start of Python to its end, and take turns. Data is warm: a home is pre
 clock starts, with history loaded and nights behind it. Both find their bytecode in a cache, as an
 installation has it.
 
-A night on which fits are due estimates forty models more than the others and has a row of its own.
-Synthetic homes of 100 and 500 symbols show how a night grows with its universe; the cost per
-symbol is the time of a whole night divided by its symbols, and beside it stands the same without
-what a night of any size costs, from the line through 100 and 20 symbols.
+A night on which fits or verdicts are due has a row of its own. Synthetic homes of 100 and 500
+symbols show how a night grows with its universe; the cost per symbol is the time of a whole night
+divided by its symbols, and beside it stands the same without what an empty run costs.
 """
 
 import datetime as dt
@@ -119,6 +118,8 @@ def _growth_rows(
         statistics.median(night for night, _ in spent[count]) for count in (small, large)
     )
     per_symbol = (large_s / large) / (small_s / small)
+    empty_s = statistics.median(rival for pairs in spent.values() for _, rival in pairs)
+    net = ((large_s - empty_s) / large) / ((small_s - empty_s) / small)
     return [
         night_row(f"nightly_{large}_symbols", spent[large], limit=None, symbols=large),
         {
@@ -128,6 +129,13 @@ def _growth_rows(
             "holds": round(per_symbol, 3) <= PER_SYMBOL_LIMIT_RATIO,
             "night_s": {small: round(small_s, 2), large: round(large_s, 2)},
             "real_20_s": round(real_s, 2),
+        },
+        {
+            "name": f"nightly_per_symbol_{large}_vs_{small}_net",
+            "ratio": round(net, 3),
+            "limit": None,
+            "holds": True,
+            "heartbeat_s": round(empty_s, 2),
         },
     ]
 

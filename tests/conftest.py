@@ -1,11 +1,18 @@
 """Fixtures that many folders share; see `tests/support/small_home.py` for what they lend."""
 
 import fcntl
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from resources.settings import Settings
+
+# A shell that starts the tests in the background lets every child ignore Ctrl-C. The tests that
+# press it need the usual handling, which children get unless their parent ignores the signal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +26,8 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     with (folder.parent / "small_home.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "made").exists():
+            # What a worker that was stopped left behind is no home.
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             support.make_small_home(folder)
             (folder / "made").touch()

@@ -12,11 +12,11 @@ import pytest
 
 from apps.cli.features import Proof
 from apps.feature_proof import prove_features
-from apps.loading import heard_interrupts
 from quant.features import CATALOGUE, Catalogue, Family, Feature, Unit
 from quant.features.bars import Bars
 from quant.market.panel import FloatArray
 from resources.online_features import OnlineFeatures
+from resources.warehouse import LakeLocation, storage_errors
 from tests.support.pmx_calls import Pmx, desk_at, in_process, table_counts
 
 HEADER = "date,open,high,low,close,volume\n"
@@ -160,9 +160,13 @@ def test_what_an_interrupted_load_left_unjudged_is_judged_by_the_next(
 
 def test_ctrl_c_in_a_query_is_ctrl_c() -> None:
     """DuckDB swallows the interrupt and raises an error of its own in its place."""
-    with pytest.raises(KeyboardInterrupt), heard_interrupts():
+    lake = LakeLocation.in_folder(Path("lake"))
+    with pytest.raises(KeyboardInterrupt), storage_errors(lake):
         raise RuntimeError("Query interrupted")
-    with pytest.raises(RuntimeError, match="other"), heard_interrupts():
+    with (
+        pytest.raises(RuntimeError, match="other"),
+        storage_errors(lake),
+    ):
         raise RuntimeError("some other fault")
 
 

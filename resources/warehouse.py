@@ -365,21 +365,30 @@ def storage_errors(location: LakeLocation) -> Iterator[None]:
     """Turn DuckDB's errors into what the caller should do about them."""
     try:
         yield
-    except RuntimeError as error:
-        # Ctrl-C in the middle of a query comes out of DuckDB as a plain RuntimeError.
-        if "Query interrupted" not in str(error):
-            raise
-        raise KeyboardInterrupt from error
-    except (duckdb.IOException, duckdb.FatalException, duckdb.InvalidInputException) as error:
-        raise _state_error(str(error), location) from error
-    except duckdb.SerializationException as error:
-        raise _damaged(str(error), location) from error
-    except duckdb.Error as error:
-        if any(sign in str(error).lower() for sign in _DAMAGE_SIGNS + _STORAGE_SIGNS):
-            raise _state_error(str(error), location) from error
+    except (RuntimeError, duckdb.Error) as error:
+        # Ctrl-C in the middle of a query comes out of DuckDB as an error of one of two kinds.
+        if any(sign in str(error) for sign in _INTERRUPT_SIGNS):
+            raise KeyboardInterrupt from error
+        if isinstance(error, duckdb.Error):
+            translated = _translated(error, location)
+            if translated is not error:
+                raise translated from error
         raise
 
 
+def _translated(error: duckdb.Error, location: LakeLocation) -> Exception:
+    """What the caller should do about an error of DuckDB; itself where nothing is known."""
+    message = str(error)
+    if isinstance(error, duckdb.SerializationException):
+        return _damaged(message, location)
+    if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InvalidInputException):
+        return _state_error(message, location)
+    if any(sign in message.lower() for sign in _DAMAGE_SIGNS + _STORAGE_SIGNS):
+        return _state_error(message, location)
+    return error
+
+
+_INTERRUPT_SIGNS = ("Query interrupted", "KeyboardInterrupt")
 _DAMAGE_SIGNS = ("malformed", "not a database", "corrupt", "no magic bytes", "disk image")
 _STORAGE_SIGNS = (
     "no space left",

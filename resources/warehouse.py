@@ -459,9 +459,16 @@ def _attach(
     options = [f"DATA_PATH '{_sql_text(location.data)}'", "OVERRIDE_DATA_PATH true"]
     if snapshot_id is not None:
         options += [f"SNAPSHOT_VERSION {int(snapshot_id)}", "READ_ONLY"]
-    connection.execute(
-        f"ATTACH 'ducklake:{_sql_text(location.catalog)}' AS {name} ({', '.join(options)})"
-    )
+    attach = f"ATTACH 'ducklake:{_sql_text(location.catalog)}' AS {name} ({', '.join(options)})"
+    for attempt in range(_COMMIT_ATTEMPTS):
+        try:
+            connection.execute(attach)
+            break
+        except duckdb.Error as error:
+            # Another process commits to the catalog at this moment; nothing was opened yet.
+            if attempt + 1 == _COMMIT_ATTEMPTS or "is locked" not in str(error).lower():
+                raise
+            time.sleep(0.05 * 2**attempt * random.random())
     connection.execute(f"USE {name}; SET TimeZone = 'UTC'")
 
 

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
 # A shell that forbids bytecode makes every one of our processes compile its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -12,37 +13,51 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(STAMP): requirements.lock pyproject.toml
+$(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
-	@# uv installs the same locked wheels several times faster; without it pip does.
+
+# uv installs the same locked wheels several times faster; without it pip does. The locks are
+# complete, so nothing is resolved again.
+define install
 	$(BIN)/python -m pip install --quiet uv || true
-	if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
-	else $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock; fi
+	if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r $(1); \
+	else $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(1); fi
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index -e .
 	touch $@
+endef
+
+$(STAMP): $(VENV)/bin/python requirements.lock pyproject.toml
+	$(call install,requirements.lock)
+
+# What tests and benchmarks need besides: linters, and other libraries to compare with.
+$(DEV_STAMP): $(STAMP) requirements-dev.lock
+	$(call install,requirements-dev.lock)
 
 run: $(STAMP) ## the demo: real prices to audited paper trades, offline, in one go
 	$(BIN)/pmx demo
 
-test: $(STAMP) check ## everything that CI runs
+test: $(DEV_STAMP) check ## everything that CI runs
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: $(STAMP) ## format, lint, types, import contracts
+check: $(DEV_STAMP) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy quant resources
 	$(BIN)/lint-imports
 
-format: $(STAMP) ## rewrite files in the house format
+format: $(DEV_STAMP) ## rewrite files in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## every benchmark, ratios as JSON
+bench: $(DEV_STAMP) ## every benchmark, ratios as JSON
 	$(BIN)/pmx bench all --json
 
-lock: $(STAMP) ## resolve requirements.lock again, with hashes and without any address
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-annotate --no-header --upgrade --extra dev pyproject.toml -o requirements.lock
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header pyproject.toml
+
+lock: $(DEV_STAMP) ## resolve both locks again, with hashes and without any address
+	$(COMPILE) --upgrade --extra dev --extra rivals -o requirements-dev.lock
+	$(COMPILE) --upgrade --constraints requirements-dev.lock -o requirements.lock
 
 clean: ## remove the virtual environment and all state
 	rm -rf $(VENV) var

@@ -2,7 +2,7 @@
 
 Belongs here: starting the process, carrying calls to it and answers back, and noticing when it is
 gone. Does not belong here: what is called (handlers are named by import strings such as
-"resources.quality:validate_here"), or anything that must survive the parent.
+"resources.quality_engine:validate_here"), or anything that must survive the parent.
 
 A call never depends on the helper: when it crashes, hangs past the time limit or was never started,
 the same handler runs in this process, and `incidents` says so. So a handler must be a pure function

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from resources.quality import SuiteReport, vendor
+from resources.quality import ENGINE, SuiteReport
 
 # Whatever is fetched from elsewhere, and what does not work without it.
 _OUTSIDE: Final = re.compile(
@@ -72,7 +72,7 @@ def _page_name(report: SuiteReport) -> str:
 
 def _page(report: SuiteReport) -> str:
     """The tool's own page of one verdict, made to stand alone."""
-    vendor()
+    importlib.import_module(ENGINE)  # first, since it says how the package is imported
     validation_result = importlib.import_module(
         "great_expectations.core.expectation_validation_result"
     )

@@ -28,8 +28,8 @@ def daily_weights(
     night, policy = Night(context, desk), desk.policy("sizing", SizingPolicy)
     provenance = night.provenance
     frame = target_rows(desk.warehouse, night.sessions, policy)
-    holds = night.judge("target_daily_weights", frame, keys=("symbol", "session", "strategy"))
-    written = night.publish(frame)
+    keys = ("symbol", "session", "strategy")
+    holds, written = night.publish_judged("target_daily_weights", frame, keys=keys)
     gross = frame.groupby(["strategy", "session"])["weight"].sum()
     largest = float(frame["weight"].max()) if len(frame) else 0.0
     gross_max = float(gross.max()) if len(gross) else 0.0

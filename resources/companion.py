@@ -75,7 +75,10 @@ class Companion:
     """The parent's end. Thread-safe; calls are served one after the other, in order."""
 
     def __init__(self, *, warm: Iterable[str] = (), timeout_s: float = 120.0) -> None:
-        """`warm` names modules to import ahead of need; `timeout_s` counts from the submission."""
+        """`warm` names handlers to call ahead of need, for their imports.
+
+        `timeout_s` counts from the submission of a call.
+        """
         self.incidents: list[Incident] = []
         self._warm = tuple(warm)
         self._timeout_s = timeout_s

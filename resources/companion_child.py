@@ -105,7 +105,7 @@ def serve(descriptor: int) -> None:
     while True:
         request = _next_call(calls, is_idle=bool(waiting))
         if request is None:
-            _import_ahead(waiting.pop(0))
+            _warm_up(waiting.pop(0))
             if not waiting:
                 gc.freeze()
                 gc.enable()
@@ -138,10 +138,10 @@ def _listen(target: socket.socket, calls: "queue.SimpleQueue[Request]", parent: 
     os._exit(0)
 
 
-def _import_ahead(module: str) -> None:
-    """A module that cannot be imported fails in the call that needs it, where it is reported."""
+def _warm_up(handler: str) -> None:
+    """What fails here fails in the call that needs it too, where it is reported."""
     try:
-        importlib.import_module(module)
+        _resolve(handler)()
     except Exception:
         traceback.print_exc()
 

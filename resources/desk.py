@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from quant.core.clock import Clock, SystemClock
 from quant.market.calendars import session_close
+from quant.market.frontier import FrontierPolicy, require_admitted
 from quant.market.universe import UniversePolicy
 from resources.code_versions import code_version
 from resources.policy import P, PolicySet, load_all
@@ -83,7 +84,9 @@ class Desk:
     @cached_property
     def universe(self) -> UniversePolicy:
         """The instruments of the nightly run."""
-        return self.policy("universe", UniversePolicy)
+        universe = self.policy("universe", UniversePolicy)
+        require_admitted(universe.symbols, self.policy("frontier", FrontierPolicy))
+        return universe
 
     # Adapters
 
@@ -126,7 +129,7 @@ class Desk:
         """The helper process that bears the slow imports."""
         from resources.companion import Companion
 
-        return Companion(warm=("resources.quality_engine",)).start()
+        return Companion(warm=("resources.quality_engine:vendor",)).start()
 
     @cached_property
     def quality(self) -> "Quality":

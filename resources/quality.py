@@ -22,8 +22,9 @@ from resources.companion import Companion
 
 SUITES_DIR: Final = Path(__file__).resolve().parents[1] / "great_expectations" / "suites"
 
-# Where tables are judged; importing it imports Great Expectations, so a companion does it ahead.
+# Where tables are judged, and what a companion should do ahead of the first call.
 ENGINE: Final = "resources.quality_engine"
+WARM_UP: Final = f"{ENGINE}:vendor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

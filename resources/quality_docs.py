@@ -17,7 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from resources.quality import ENGINE, SuiteReport
+from resources.quality import SuiteReport
+from resources.quality_engine import vendor
 
 # Whatever is fetched from elsewhere, and what does not work without it.
 _OUTSIDE: Final = re.compile(
@@ -72,7 +73,7 @@ def _page_name(report: SuiteReport) -> str:
 
 def _page(report: SuiteReport) -> str:
     """The tool's own page of one verdict, made to stand alone."""
-    importlib.import_module(ENGINE)  # first, since it says how the package is imported
+    vendor()
     validation_result = importlib.import_module(
         "great_expectations.core.expectation_validation_result"
     )

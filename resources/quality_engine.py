@@ -1,8 +1,7 @@
 """Judging a table with Great Expectations, in whatever process this is imported.
 
 Belongs here: the one import of the package, a judgement, and its record turned into a report. Does
-not belong here: choosing suites or waiting for verdicts (`resources.quality`). Nobody imports this
-module but a companion, ahead of the first call, and whoever has to judge without one.
+not belong here: choosing suites or waiting for verdicts (`resources.quality`).
 
 The finding list is complete. Great Expectations reports the row numbers of everything unexpected
 (result format COMPLETE on the plain row index, which costs nothing; with key columns named in the
@@ -23,12 +22,6 @@ from quant.market.quality_rules import Severity
 from resources.deferred_imports import deferred
 from resources.quality import FailedExpectation, SuiteReport
 
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
-# Its tests of distributions and their charts, which no suite here asks for, are two fifths of the
-# time that the package takes to import.
-with deferred("scipy.stats", "altair"):
-    import great_expectations as gx
-
 _EXACT: Final = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 # Lists that grow with the table; the findings hold the same rows, with their keys.
 _BULKY: Final = ("unexpected_list", "unexpected_index_list", "partial_unexpected_index_list")
@@ -42,7 +35,7 @@ def validate_here(
     run_name: str,
 ) -> SuiteReport:
     """Judge `frame` in this process."""
-    suite = gx.ExpectationSuite(**statements)
+    suite = vendor().ExpectationSuite(**statements)
     batch = _batches().get_batch(batch_parameters={"dataframe": frame.reset_index(drop=True)})
     result = batch.validate(suite, result_format=_EXACT, expectation_parameters=dict(parameters))
     failures = [_failure(outcome) for outcome in result.results if not outcome.success]
@@ -62,9 +55,20 @@ def validate_here(
     )
 
 
+@cache
+def vendor() -> Any:
+    """The package, imported with analytics off; a companion has the same setting from birth."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+    # Its tests of distributions and their charts, which no suite here asks for, are two fifths of
+    # the time that the import takes.
+    with deferred("scipy.stats", "altair"):
+        import great_expectations as gx
+    return gx
+
+
 def quiet_context() -> Any:
     """A context of Great Expectations in memory, without progress bars."""
-    context: Any = gx.get_context(mode="ephemeral")
+    context = vendor().get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     return context
 

@@ -1,6 +1,5 @@
 """Calls of the real command line from tests: in this process, or as a process of its own."""
 
-import importlib
 import json
 import os
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from apps.cli.main import main
 from resources.companion import Companion
 from resources.desk import Desk
-from resources.quality import ENGINE
+from resources.quality_engine import vendor
 from resources.settings import Settings, project_root
 
 
@@ -69,7 +68,7 @@ def judge_in_this_process() -> Iterator[None]:
     with warnings.catch_warnings():
         # Importing the vendor warns of its dependencies' modules; that is not ours to mend.
         warnings.simplefilter("ignore")
-        importlib.import_module(ENGINE)
+        vendor()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Desk, "companion", property(lambda _: Companion()))
         yield

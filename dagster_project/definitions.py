@@ -11,7 +11,7 @@ from assets.forecast import combined, garch, naive, persistence, sarimax
 from assets.model import garch_fits, sarimax_fits, verdicts
 from assets.order import records
 from assets.raw import corporate_actions, daily_bars
-from assets.signal import daily_signals
+from assets.signal import daily_signals, model_flags
 from assets.target import daily_weights
 from jobs.nightly import JOBS, SCHEDULES
 from resources.desk import Desk
@@ -32,6 +32,7 @@ ASSET_MODULES = [
     sarimax,
     garch,
     combined,
+    model_flags,
     daily_signals,
     daily_weights,
     records,

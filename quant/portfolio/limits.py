@@ -153,7 +153,8 @@ def _sector_factors(
     codes, place = np.unique(sector, return_inverse=True)
     sums = np.array([math.fsum(weight[place == i].tolist()) for i in range(len(codes))])
     with np.errstate(over="ignore"):
-        return np.asarray(np.minimum(1.0, policy.sector_max / sums)[place])
+        factors = np.minimum(1.0, policy.sector_max / sums)
+    return np.asarray(factors[place])
 
 
 def _scale(

@@ -85,7 +85,6 @@ def decide_signals(outlooks: OutlookBatch, policy: EdgePolicy) -> SignalBatch:
         for part in (outlooks.spread_bps, outlooks.slippage_bps, outlooks.fee_bps):
             usable &= (part >= 0) & (part < math.inf)
         usable &= (outlooks.impact_bps >= IMPACT_BPS_MIN) & (outlooks.impact_bps < math.inf)
-    cost = np.where(usable, cost, np.nan)
     mean, std = np.where(usable, outlooks.mean, 0.0), np.where(usable, outlooks.std, 1.0)
     expected = each(math.expm1, mean)
     is_buy = expected > 0

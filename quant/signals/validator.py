@@ -153,10 +153,16 @@ class Validation:
         return all(layer.outcome is not Outcome.FAIL for layer in self.layers)
 
     @property
+    def refused_by(self) -> LayerVerdict | None:
+        """The first layer that refuses."""
+        failed = (one for one in self.layers if one.outcome is Outcome.FAIL)
+        return next(failed, None)
+
+    @property
     def reason(self) -> str:
-        """The first refusal, or nothing."""
-        failed = (one.sentence for one in self.layers if one.outcome is Outcome.FAIL)
-        return next(failed, "")
+        """The first refusal in words, or nothing."""
+        refused = self.refused_by
+        return refused.sentence if refused else ""
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -4,7 +4,15 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from assets.audit import decisions, forecast_scores, model_audits, nights, report
+from assets.audit import (
+    cost_estimates,
+    counterfactuals,
+    decisions,
+    forecast_scores,
+    model_audits,
+    nights,
+    report,
+)
 from assets.clean import daily_bars as clean_daily_bars
 from assets.feature import daily_features
 from assets.forecast import combined, garch, naive, persistence, sarimax
@@ -36,6 +44,8 @@ ASSET_MODULES = [
     daily_signals,
     daily_weights,
     records,
+    cost_estimates,
+    counterfactuals,
     forecast_scores,
     model_audits,
     decisions,

@@ -107,6 +107,30 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="decisions report",
+        target="apps.cli.decisions:report",
+        heading="Look closer",
+        summary="Walk through years of bundled prices: does the cost gate pay?",
+        examples=("pmx decisions report", "pmx decisions report --from 2015-01-02 --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="flags show",
+        target="apps.cli.flags:show",
+        heading="House-keeping",
+        summary="Print which models may be traded on, and who decided that.",
+        examples=("pmx flags show",),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="flags set",
+        target="apps.cli.flags:set_",
+        heading="House-keeping",
+        summary="Switch a model on or off; every running process sees it within a minute.",
+        examples=("pmx flags set sarimax off --reason drift",),
+        safety="the switch stands where it stood, or where it was asked to; see pmx flags show",
+    ),
+    Entry(
         name="bench",
         target="apps.cli.bench:run",
         heading="Look closer",
@@ -200,6 +224,8 @@ COMMANDS: Final[tuple[Entry, ...]] = (
 # What a group's own line in the help says.
 GROUPS: Final[dict[str, str]] = {
     "config": "Print or check settings and policy: show, check.",
+    "decisions": "Judge the decision rules on years of prices: report.",
+    "flags": "Switch models on and off: show, set.",
     "data": "Look at the data and its findings: quality.",
     "features": "Prove or print the features: prove, show.",
 }

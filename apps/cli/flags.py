@@ -59,7 +59,8 @@ class Flags(CommandResult):
             word = "on" if one["after"] else "off"
             why = f": {one['reason']}" if one["reason"] else ""
             console.print(
-                f"{one['changed_at'][:19]}Z {one['changed_by']} switched {one['model']} {word}{why}",
+                f"{one['changed_at'][:19]}Z {one['changed_by']} switched "
+                f"{one['model']} {word}{why}",
                 soft_wrap=True,
                 markup=False,
             )

@@ -138,14 +138,14 @@ def test_a_running_process_sees_a_switch_that_another_one_moved(config: Path) ->
 
 
 def test_the_command_moves_a_switch_and_shows_it(
-    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PMX_CONFIG_DIR", str(config))
     home = str(config.parent / "home")
     assert main(["flags", "set", "sarimax", "off", "--reason", "drift", "--home", home]) == 0
-    capsys.readouterr()
+    capfd.readouterr()
     assert main(["flags", "show", "--json", "--home", home]) == 0
-    shown = json.loads(capsys.readouterr().out)
+    shown = json.loads(capfd.readouterr().out)
     assert shown["models"]["sarimax"] is False
     assert shown["changes"][0]["reason"] == "drift"
 
@@ -154,7 +154,7 @@ def test_the_command_moves_a_switch_and_shows_it(
 def test_a_switch_that_means_nothing_is_refused(
     config: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     model: str,
     state: str,
 ) -> None:

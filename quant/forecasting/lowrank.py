@@ -9,7 +9,6 @@ counted in no error. Sessions before a path's `start` are not part of it: no col
 touches them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,9 +23,6 @@ from quant.market.panel import FloatArray
 # hold little more; with one difference a deviation from the signal never returns to it.
 RESIDUAL_ORDERS: Final = ((0, 0), (1, 0), (2, 0), (0, 1), (1, 1))
 RESIDUAL_LAGS: Final = 2
-
-# (batch, n, n) symmetric -> ascending eigenvalues and eigenvectors in columns, as numpy's eigh.
-Eigh = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,9 +64,9 @@ def paths_of(returns: FloatArray, start: IntArray) -> Paths:
     is_own = np.arange(returns.shape[1]) >= start[:, None]
     known = np.isfinite(returns) & is_own
     filled = np.where(known, returns, 0.0)
-    drift = filled.sum(axis=1) / known.sum(axis=1)
+    drift = filled.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     path = np.cumsum(np.where(known, filled - drift[:, None], 0.0), axis=1)
-    level = np.where(is_own, path, 0.0).sum(axis=1) / is_own.sum(axis=1)
+    level = np.where(is_own, path, 0.0).sum(axis=1) / np.maximum(is_own.sum(axis=1), 1)
     return Paths(
         drift=drift,
         level=level,
@@ -78,13 +74,6 @@ def paths_of(returns: FloatArray, start: IntArray) -> Paths:
         known=known,
         start=start,
     )
-
-
-def lag_covariances(paths: Paths, *, window: int, kind: MatrixKind) -> FloatArray:
-    """The matrix of each path times its transpose, (paths, window, window)."""
-    columns = embed_all(paths, window=window, kind=kind)
-    products: FloatArray = np.swapaxes(columns, 1, 2) @ columns
-    return products
 
 
 def embed_all(paths: Paths, *, window: int, kind: MatrixKind) -> FloatArray:
@@ -105,17 +94,12 @@ def embed_all(paths: Paths, *, window: int, kind: MatrixKind) -> FloatArray:
 
 
 def leading_subspaces(
-    covariances: FloatArray,
-    *,
-    energy_share_min: float,
-    growth_max: float,
-    eigh: Eigh = np.linalg.eigh,
+    values: FloatArray, vectors: FloatArray, *, energy_share_min: float, growth_max: float
 ) -> Subspaces:
     """The directions that hold the share of energy, fewer where their recurrence would explode.
 
-    At rank zero nothing is left but the drift line, which always holds.
+    From eigenvalues, ascending, and eigenvectors of the lag covariances, one per matrix. At rank zero nothing is left but the drift line, which always holds.
     """
-    values, vectors = eigh(covariances)
     values, vectors = np.maximum(values[:, ::-1], 0.0), vectors[:, :, ::-1]
     total = values.sum(axis=1)
     shares = values / np.where(total > 0.0, total, 1.0)[:, None]
@@ -170,14 +154,16 @@ def residual_model(paths: Paths, signal: FloatArray) -> ResidualModel:
     candidates = np.stack([_candidate(x, counted, *order) for order in RESIDUAL_ORDERS])
     surprises = np.stack([_surprises(x, counted, ar) for ar in candidates])
     count = counted.sum(axis=1)
+    at_least_one = np.maximum(count, 1)
     squares = np.where(counted, surprises, 0.0) ** 2
     lags_used = np.array([order[0] for order in RESIDUAL_ORDERS])[:, None]
     with np.errstate(divide="ignore"):  # no residual at all is the caller's to refuse
-        bic = count * np.log(squares.sum(axis=2) / count) + lags_used * np.log(count)
+        bic = count * np.log(squares.sum(axis=2) / at_least_one)
+    bic = bic + lags_used * np.log(at_least_one)
     bic = np.where(_is_stationary(candidates), bic, np.inf)
     best, row = np.argmin(bic, axis=0), np.arange(len(x))
     # The drift and the level were estimated too.
-    free = count - lags_used[best, 0] - 2
+    free = np.maximum(count - lags_used[best, 0] - 2, 1)
     return ResidualModel(
         coefficients=candidates[best, row],
         order=best,

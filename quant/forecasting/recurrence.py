@@ -13,6 +13,7 @@ the drift.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from quant.forecasting.kernels import GarchParams, IntArray, garch_filter, garch
 from quant.forecasting.policy import HORIZON_DAYS_MAX
 from quant.forecasting.port import FittedState, Params
 from quant.market.panel import FloatArray
+
+SCALARS: Final = ("drift", "level", "variance", "shock_alpha", "shock_beta")
+LISTS: Final = ("signal", "residual", "doubt", "trust")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -162,33 +166,32 @@ def weights_ahead(coefficients: FloatArray, steps: int) -> FloatArray:
     return weights
 
 
-def recurrence_params(params: Recurrence, row: int, *, prefix: str = "") -> dict[str, float]:
-    """One symbol's numbers by name, as a state stores them."""
-    named = {
-        "drift": params.drift[row],
-        "level": params.level[row],
-        "variance": params.variance[row],
-        "shock_alpha": params.shock_alpha[row],
-        "shock_beta": params.shock_beta[row],
-        **_numbered("signal", params.signal[row]),
-        **_numbered("residual", params.residual[row]),
-        **_numbered("doubt", params.doubt[row]),
-        **_numbered("trust", params.trust[row]),
+def recurrence_params(
+    params: Recurrence, row: int, *, prefix: str = "", lists: Sequence[str] = LISTS
+) -> dict[str, float]:
+    """One symbol's numbers by name, as a state stores them; of the lists, those that are named."""
+    scalars = {name: getattr(params, name)[row] for name in SCALARS}
+    numbered = {
+        f"{name}{place}": value
+        for name in lists
+        for place, value in enumerate(getattr(params, name)[row], start=1)
     }
-    return {prefix + name: float(value) for name, value in named.items()}
+    return {prefix + name: float(value) for name, value in {**scalars, **numbered}.items()}
 
 
 def recurrence_of(states: Sequence[FittedState], *, prefix: str = "") -> Recurrence:
-    """The numbers back as arrays; a shorter recurrence than others gets zeros behind it."""
-    scalars = ("drift", "level", "variance", "shock_alpha", "shock_beta")
-    lists = {
-        name: [_list_of(state.params, prefix + name) for state in states]
-        for name in ("signal", "residual", "doubt", "trust")
-    }
+    """The numbers back as arrays; a shorter recurrence than others gets zeros behind it.
+
+    Where no doubt is stored there is none, and where no trust is, it is whole.
+    """
+    lists = {name: [_list_of(s.params, prefix + name) for s in states] for name in LISTS}
     lags = [len(s) + len(a) for s, a in zip(lists["signal"], lists["residual"], strict=True)]
     return Recurrence(
-        **{name: column(states, prefix + name) for name in scalars},
-        **{name: _filled(rows) for name, rows in lists.items()},
+        **{name: column(states, prefix + name) for name in SCALARS},
+        signal=_filled(lists["signal"], max(map(len, lists["signal"]), default=0), 0.0),
+        residual=_filled(lists["residual"], max(map(len, lists["residual"]), default=0), 0.0),
+        doubt=_filled(lists["doubt"], HORIZON_DAYS_MAX, 0.0),
+        trust=_filled(lists["trust"], HORIZON_DAYS_MAX, 1.0),
         lags=np.array(lags, dtype=np.int64),
     )
 
@@ -210,13 +213,8 @@ def _expected_variances(params: Recurrence, course: Sweep, horizon: int) -> Floa
     return np.diff(sums, axis=1, prepend=0.0)
 
 
-def _numbered(name: str, values: FloatArray) -> dict[str, float]:
-    return {f"{name}{place}": float(value) for place, value in enumerate(values, start=1)}
-
-
-def _filled(rows: list[list[float]]) -> FloatArray:
-    width = max((len(row) for row in rows), default=HORIZON_DAYS_MAX)
-    return np.array([row + [0.0] * (width - len(row)) for row in rows]).reshape(len(rows), width)
+def _filled(rows: list[list[float]], width: int, value: float) -> FloatArray:
+    return np.array([row + [value] * (width - len(row)) for row in rows]).reshape(len(rows), width)
 
 
 def _list_of(params: Params, name: str) -> list[float]:

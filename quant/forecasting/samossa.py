@@ -24,6 +24,7 @@ import numpy as np
 from quant.core.errors import ModelError
 from quant.core.identity import seed_of
 from quant.forecasting.changes import NEVER, CusumPath, cusum, mean_changes
+from quant.forecasting.decomposers import NumpyDecomposer
 from quant.forecasting.filtering import FilterModel, at_horizons, filter_start
 from quant.forecasting.fitting import FitOutcome, FitTask, finite_params, fit_panel
 from quant.forecasting.forecast import Diagnostics, ForecastBatch, Predictive
@@ -32,7 +33,7 @@ from quant.forecasting.lowrank import (
     RESIDUAL_ORDERS,
     Paths,
     ResidualModel,
-    lag_covariances,
+    embed_all,
     leading_subspaces,
     paths_of,
     residual_model,
@@ -122,9 +123,7 @@ class SamossaForecaster(FilterModel):
         variances = course.variances[first - begin :].T + params.doubt[:, :1]
         return _normal(course.means[first - begin :].T, variances)
 
-    def _with_alarms(
-        self, states: Sequence[FittedState], known: ReturnPanel
-    ) -> list[FittedState]:
+    def _with_alarms(self, states: Sequence[FittedState], known: ReturnPanel) -> list[FittedState]:
         speaking = [state for state in states if state.is_usable and state.model == self.name]
         if not speaking:
             return list(states)
@@ -132,9 +131,7 @@ class SamossaForecaster(FilterModel):
         begin, start = filter_start(speaking, panel)
         course = sweep(recurrence_of(speaking), panel.values.T[begin:], start)
         alarms = change_alarms(course, self.ssa)
-        notes = {
-            state.symbol: cusum_notes(alarms, row) for row, state in enumerate(speaking)
-        }
+        notes = {state.symbol: cusum_notes(alarms, row) for row, state in enumerate(speaking)}
         return [
             replace(state, diagnostics={**state.diagnostics, **notes.get(state.symbol, {})})
             for state in states
@@ -228,10 +225,10 @@ def _doubt_and_trust(
     # Indices from unit draws, so that a window of another length sees nearly the same draws.
     drawn = surprises[(rng.random(shape) * len(surprises)).astype(np.int64)]
     returns = _simulated(paths, coefficients, drawn - surprises.mean())
-    start = np.zeros(len(returns), dtype=np.int64)
-    again = paths_of(returns, start)
+    again = paths_of(returns, np.zeros(len(returns), dtype=np.int64))
+    columns = embed_all(again, window=ssa.window_sessions, kind=ssa.matrix)
     subspaces = leading_subspaces(
-        lag_covariances(again, window=ssa.window_sessions, kind=ssa.matrix),
+        *NumpyDecomposer().eigen(columns, np.arange(len(returns))),
         energy_share_min=ssa.energy_share_min,
         growth_max=ssa.growth_per_session_max,
     )
@@ -330,5 +327,3 @@ def _normal(mean: FloatArray, variance: FloatArray) -> Predictive:
     return Predictive(
         mean=mean, std=np.sqrt(variance), degrees_of_freedom=np.full(mean.shape, np.inf)
     )
-
-

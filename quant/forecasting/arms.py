@@ -1,17 +1,16 @@
 """The four ways to forecast between which MSSA-RL chooses, and the state in which it chooses.
 
-Belongs here: estimating the ways over clusters of paths, running them, coding states, and walking
-them forward through a window to see what each would have earned. Does not belong here: learning
-from that (`qlearning`), and the port (`mssa_rl`). Panels are (symbols, sessions) where something is
-estimated and (sessions, symbols) where a filter runs.
+Belongs here: estimating the ways over clusters of paths, running them, coding states. Does not
+belong here: which way is the better one (`rehearsal`, `qlearning`), and the port (`mssa_rl`).
+Panels are (symbols, sessions) where something is estimated and (sessions, symbols) where a filter
+runs.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quant.forecasting.changes import CusumPath, cusum, mean_changes
 from quant.forecasting.clusters import correlated_clusters
@@ -29,7 +28,6 @@ from quant.forecasting.lowrank import (
     residual_model,
 )
 from quant.forecasting.policy import HORIZON_DAYS_MAX
-from quant.forecasting.qlearning import Transitions
 from quant.forecasting.recurrence import Recurrence, Sweep, sweep
 from quant.forecasting.ssa_policy import MssaRlPolicy
 from quant.market.panel import FloatArray
@@ -102,7 +100,6 @@ def fit_ways(
     is_usable = _is_usable(residual, returns, policy)
     has_short = _is_usable(short_residual, returns, policy)
     has_high = _is_usable(high_residual, returns, policy)
-    short = _moved_origin(short, returns, start, short_start)
     return FittedWays(
         ways={
             "keep": keep,
@@ -119,9 +116,11 @@ def fit_ways(
     )
 
 
-def sweep_ways(ways: Ways, returns: FloatArray, start: IntArray) -> dict[str, Sweep]:
+def sweep_ways(
+    ways: Ways, returns: FloatArray, start: IntArray, anchor: IntArray
+) -> dict[str, Sweep]:
     """Run every way over (sessions, symbols)."""
-    return {name: sweep(ways[name], returns, start) for name in ACTIONS}
+    return {name: sweep(ways[name], returns, start, anchor) for name in ACTIONS}
 
 
 def signs(course: Sweep, variance: FloatArray, policy: MssaRlPolicy) -> Signs:
@@ -143,62 +142,6 @@ def signs(course: Sweep, variance: FloatArray, policy: MssaRlPolicy) -> Signs:
         code=np.concatenate([before, after]),
         error_ratio=np.concatenate([before.astype(float), ratio]),
         alarms=alarms,
-    )
-
-
-def walk_forward(
-    returns: FloatArray,
-    start: IntArray,
-    symbols: tuple[str, ...],
-    *,
-    policy: MssaRlPolicy,
-    decomposer: Decomposer,
-) -> Transitions:
-    """What each way earned on sessions it was not fitted on, fold by fold through (symbols, n).
-
-    A reward is what the way saved of the kept way's squared error, in variances of the latter.
-    """
-    length, keep = returns.shape[1], policy.keep_sessions
-    pieces = []
-    for begin in range(keep, length, policy.walk_forward_sessions):
-        end = min(begin + policy.walk_forward_sessions, length)
-        own_start = np.maximum(start - (begin - keep), 0)
-        has_enough = np.isfinite(returns[:, begin - keep : begin]).sum(axis=1)
-        able = np.flatnonzero(has_enough >= policy.surprises_min + policy.window_sessions + 2)
-        if len(able):
-            piece = returns[able, begin - keep : end]
-            names = tuple(symbols[row] for row in able)
-            pieces.append(_fold(piece, own_start[able], names, keep, policy, decomposer))
-    return Transitions(
-        state=_joined([piece.state for piece in pieces], (0,)),
-        reward=_joined([piece.reward for piece in pieces], (0, len(ACTIONS))).astype(float),
-        following=_joined([piece.following for piece in pieces], (0,)),
-    )
-
-
-def _fold(
-    returns: FloatArray,
-    start: IntArray,
-    symbols: tuple[str, ...],
-    train: int,
-    policy: MssaRlPolicy,
-    decomposer: Decomposer,
-) -> Transitions:
-    fitted = fit_ways(returns[:, :train], start, symbols, policy=policy, decomposer=decomposer)
-    usable = fitted.is_usable
-    ways = {name: _rows(way, usable) for name, way in fitted.ways.items()}
-    seen, start = np.ascontiguousarray(returns[usable].T), start[usable]
-    courses = sweep_ways(ways, seen, start)
-    keep = ways["keep"]
-    state = signs(courses["keep"], keep.variance, policy).code
-    squares = np.stack([courses[name].errors ** 2 for name in ACTIONS], axis=-1)
-    reward = (squares[..., :1] - squares) / keep.variance[:, None]
-    reward = np.clip(reward, -policy.reward_max, policy.reward_max)
-    counted = np.isfinite(reward).all(axis=-1)[train:]
-    return Transitions(
-        state=state[train:-1][counted],
-        reward=reward[train:][counted],
-        following=state[train + 1 :][counted],
     )
 
 
@@ -229,7 +172,7 @@ def _fit_way(
     drift_variance = residual.variance / np.maximum(paths.known.sum(axis=1), 1)
     way = Recurrence(
         drift=paths.drift,
-        level=paths.level,
+        deviation=paths.deviations[:, -1],
         signal=signal,
         residual=residual.coefficients,
         variance=residual.variance,
@@ -269,16 +212,6 @@ def _last_changes(returns: FloatArray, cluster: IntArray, policy: MssaRlPolicy) 
     return change
 
 
-def _moved_origin(
-    way: Recurrence, returns: FloatArray, origin: IntArray, start: IntArray
-) -> Recurrence:
-    """The same path as seen from an earlier origin: what happened before is part of its level."""
-    place = np.arange(returns.shape[1])
-    before = (place >= origin[:, None]) & (place < start[:, None]) & np.isfinite(returns)
-    steps = np.where(before, returns - way.drift[:, None], 0.0)
-    return replace(way, level=way.level + steps.sum(axis=1))
-
-
 def _drift_way(keep: Recurrence, returns: FloatArray) -> Recurrence:
     """A path that stays where it is, beside its drift line: it promises nothing but the drift."""
     known = np.isfinite(returns)
@@ -302,10 +235,6 @@ def _else(way: Recurrence, usable: BoolArray, fallback: Recurrence) -> Recurrenc
     return Recurrence(**chosen)
 
 
-def _rows(way: Recurrence, rows: BoolArray) -> Recurrence:
-    return Recurrence(**{f.name: getattr(way, f.name)[rows] for f in fields(Recurrence)})
-
-
 def _recent_mean(values: FloatArray, sessions: int) -> FloatArray:
     """Mean of the known ones of the last `sessions` rows; one where there are none."""
     known = np.isfinite(values)
@@ -315,8 +244,5 @@ def _recent_mean(values: FloatArray, sessions: int) -> FloatArray:
         total[sessions:] - total[:-sessions],
         count[sessions:] - count[:-sessions],
     )
-    return np.divide(total, count, out=np.ones_like(total), where=count > 0)
-
-
-def _joined(pieces: list[NDArray[Any]], empty: tuple[int, ...]) -> NDArray[Any]:
-    return np.concatenate(pieces) if pieces else np.zeros(empty, dtype=np.int64)
+    mean: FloatArray = np.divide(total, count, out=np.ones_like(total), where=count > 0)
+    return mean

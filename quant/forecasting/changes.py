@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quant.forecasting.forecast import BoolArray
+from quant.forecasting.forecast import BoolArray, Diagnostics
 from quant.forecasting.kernels import IntArray
 from quant.market.panel import FloatArray
 
@@ -59,6 +59,18 @@ def cusum(standardised: FloatArray, *, slack_std: float, limit_std: float) -> Cu
     return CusumPath(up=ups, down=downs, peak=peaks, since_alarm=since_alarm)
 
 
+def cusum_notes(alarms: CusumPath, row: int) -> Diagnostics:
+    """The last night of one symbol, for the record."""
+    if not len(alarms.up):
+        return {}
+    since = int(alarms.since_alarm[-1, row])
+    return {
+        "cusum_up": float(alarms.up[-1, row]),
+        "cusum_down": float(alarms.down[-1, row]),
+        "sessions_since_alarm": None if since >= NEVER else since,
+    }
+
+
 def mean_changes(
     values: FloatArray, *, size_min: int, penalty_factor: float = 3.0
 ) -> tuple[int, ...]:
@@ -73,7 +85,7 @@ def mean_changes(
     known = values[places]
     if len(known) < 2 * size_min or float(known.std()) == 0.0:
         return ()
-    import ruptures
+    import ruptures  # type: ignore[import-untyped]  # ships no types
 
     # Deviation from differences: a shift of the mean hardly touches them, and would inflate the
     # plain one until it hid itself.

@@ -98,7 +98,8 @@ def leading_subspaces(
 ) -> Subspaces:
     """The directions that hold the share of energy, fewer where their recurrence would explode.
 
-    From eigenvalues, ascending, and eigenvectors of the lag covariances, one per matrix. At rank zero nothing is left but the drift line, which always holds.
+    From eigenvalues, ascending, and eigenvectors of the lag covariances, one per matrix. At rank
+    zero nothing is left but the drift line, which always holds.
     """
     values, vectors = np.maximum(values[:, ::-1], 0.0), vectors[:, :, ::-1]
     total = values.sum(axis=1)
@@ -119,22 +120,22 @@ def leading_subspaces(
 def stable_recurrences(
     vectors: FloatArray, rank: IntArray, *, growth_max: float
 ) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Recurrences of the leading `rank` of `vectors`, their growth, and the ranks that were kept."""
+    """Recurrences of the leading `rank` of `vectors`, their growth, and the ranks kept."""
     rank = rank.copy()
     coefficients = np.zeros((len(vectors), vectors.shape[1] - 1))
     growth = np.zeros(len(vectors))
-    open_ = np.flatnonzero(rank > 0)
-    while len(open_):
-        kept = np.arange(vectors.shape[2]) < rank[open_, None]
-        found = recurrence(np.where(kept[:, None, :], vectors[open_], 0.0))
+    waiting = np.flatnonzero(rank > 0)
+    while len(waiting):
+        kept = np.arange(vectors.shape[2]) < rank[waiting, None]
+        found = recurrence(np.where(kept[:, None, :], vectors[waiting], 0.0))
         is_finite = np.isfinite(found).all(axis=1)
         found = np.where(is_finite[:, None], found, 0.0)
         speed = np.where(is_finite, growth_per_step(found), np.inf)
-        holds = speed <= growth_max
-        coefficients[open_[holds]], growth[open_[holds]] = found[holds], speed[holds]
-        rank[open_[~holds]] -= 1
-        open_ = open_[~holds]
-        open_ = open_[rank[open_] > 0]
+        holds: BoolArray = np.asarray(speed <= growth_max, dtype=np.bool_)
+        coefficients[waiting[holds]], growth[waiting[holds]] = found[holds], speed[holds]
+        rank[waiting[~holds]] -= 1
+        waiting = waiting[~holds]
+        waiting = waiting[rank[waiting] > 0]
     return coefficients, growth, rank
 
 

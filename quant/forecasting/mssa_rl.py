@@ -14,46 +14,27 @@ estimates, and of their doubt only the drift's is in the intervals.
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.core.compute import Done, Failed, fan_out
-from quant.core.errors import DataError, ModelError
-from quant.core.identity import content_hash, seed_of
+from quant.core.compute import Failed, fan_out
+from quant.core.errors import ModelError
 from quant.forecasting.arms import (
     ACTIONS,
-    CHANGE_WORDS,
-    ERROR_WORDS,
-    STATES_COUNT,
-    FittedWays,
-    Signs,
-    fit_ways,
-    signs,
-    sweep_ways,
-    walk_forward,
 )
-from quant.forecasting.decomposers import decomposer_for
-from quant.forecasting.filtering import FilterModel, at_horizons, column, filter_start
-from quant.forecasting.fitting import finite_params, fit_window
-from quant.forecasting.forecast import Diagnostics, ForecastBatch, Predictive
-from quant.forecasting.kernels import IntArray
-from quant.forecasting.lowrank import RESIDUAL_ORDERS
-from quant.forecasting.policy import HORIZON_DAYS_MAX
+from quant.forecasting.filtering import FilterModel, at_horizons
+from quant.forecasting.fitting import fit_window
+from quant.forecasting.forecast import ForecastBatch, Predictive
+from quant.forecasting.mssa_fit import FitTogether, WaysFit, fit_together, fits_by_symbol
+from quant.forecasting.mssa_night import run_night
 from quant.forecasting.port import Cost, FittedState, Params
-from quant.forecasting.qlearning import QTable, choose, learn
 from quant.forecasting.recurrence import (
-    Recurrence,
-    Sweep,
     forecast_sums,
-    recurrence_of,
-    recurrence_params,
 )
-from quant.forecasting.residuals import residual_diagnostics
 from quant.forecasting.returns import ReturnPanel, why_unusable
-from quant.forecasting.samossa import cusum_notes
 from quant.forecasting.ssa_policy import MssaRlPolicy
 from quant.market.panel import FloatArray
 
@@ -62,7 +43,7 @@ from quant.market.panel import FloatArray
 class MssaRlForecaster(FilterModel):
     """All symbols of a panel are fitted together."""
 
-    mssa: MssaRlPolicy = MssaRlPolicy()
+    mssa: MssaRlPolicy = field(default_factory=MssaRlPolicy)
 
     name: ClassVar[str] = "mssa_rl"
     version: ClassVar[str] = "1"
@@ -87,7 +68,8 @@ class MssaRlForecaster(FilterModel):
             stale_sessions_max=self.policy.stale_sessions_max,
         )
         able = [row for row, reason in enumerate(reasons) if reason is None]
-        task = _Task(
+        task = FitTogether(
+            session=session,
             values=window.values[able],
             symbols=tuple(window.symbols[row] for row in able),
             policy=self.mssa,
@@ -95,13 +77,13 @@ class MssaRlForecaster(FilterModel):
         limit = self.policy.fit_time_limit_s
         # One task, since its symbols belong together; this is for its limits on time and threads.
         (result,) = fan_out(
-            _fit_together,
+            fit_together,
             [task],
             workers=1,
             time_limit_s=None if limit is None else limit * max(len(able), 1),
             imports=self.cost.heavy_imports,
         )
-        found = _reasons_or_fits(result, task.symbols)
+        found = fits_by_symbol(result, task.symbols)
         return [
             self._state(window, row, reason, found, session, (start or {}).get(symbol))
             for row, (symbol, reason) in enumerate(zip(window.symbols, reasons, strict=True))
@@ -126,7 +108,7 @@ class MssaRlForecaster(FilterModel):
         self, states: Sequence[FittedState], panel: ReturnPanel, horizons: Sequence[int]
     ) -> Predictive:
         """Run all four ways to the last session and let the chosen one speak."""
-        night = self._run(states, panel)
+        night = run_night(states, panel, self.mssa)
         action = night.actions()[-1]
         means, variances = [], []
         for name in ACTIONS:
@@ -142,7 +124,7 @@ class MssaRlForecaster(FilterModel):
 
     def path(self, states: Sequence[FittedState], panel: ReturnPanel, first: int) -> Predictive:
         """The chosen way of each session, chosen from the sessions before it."""
-        night = self._run(states, panel)
+        night = run_night(states, panel, self.mssa)
         after = slice(first - night.begin, None)
         action = night.actions()[:-1][after]
         courses = [night.courses[name] for name in ACTIONS]
@@ -151,29 +133,10 @@ class MssaRlForecaster(FilterModel):
         means = [course.means[after] for course in courses]
         return _normal(_chosen(means, action).T, _chosen(variances, action).T)
 
-    def _run(self, states: Sequence[FittedState], panel: ReturnPanel) -> "_Night":
-        number = policy_number(self.mssa)
-        if any(state.params["policy"] != number for state in states):
-            raise DataError(
-                f"{self.name}: a state was made with other settings than those in force",
-                remedy="fit again after a change of the MSSA-RL policy",
-            )
-        begin, start = filter_start(states, panel)
-        ways = {name: _way_of(states, name) for name in ACTIONS}
-        courses = sweep_ways(ways, panel.values.T[begin:], start)
-        return _Night(
-            begin=begin,
-            ways=ways,
-            courses=courses,
-            signs=signs(courses["keep"], ways["keep"].variance, self.mssa),
-            advantage=_advantage_of(states),
-            margin=self.mssa.intervention_margin,
-        )
-
     def _with_actions(self, states: Sequence[FittedState], known: ReturnPanel) -> list[FittedState]:
         speaking = [state for state in states if state.is_usable and state.model == self.name]
         panel = known.rows(tuple(state.symbol for state in speaking))
-        night = self._run(speaking, panel)
+        night = run_night(speaking, panel, self.mssa)
         notes = {state.symbol: night.notes(row) for row, state in enumerate(speaking)}
         return [
             replace(state, diagnostics={**state.diagnostics, **notes.get(state.symbol, {})})
@@ -185,7 +148,7 @@ class MssaRlForecaster(FilterModel):
         window: ReturnPanel,
         row: int,
         reason: str | None,
-        found: Mapping[str, "_Fit | Failed"],
+        found: Mapping[str, WaysFit | Failed],
         session: dt.date,
         start: Params | None,
     ) -> FittedState:
@@ -208,8 +171,8 @@ class MssaRlForecaster(FilterModel):
             return blank
         match found[symbol]:
             case Failed(error=error, message=message):
-                return replace(blank, error=error, reason=message)
-            case _Fit(params=params, diagnostics=diagnostics):
+                return _keep_start(blank, error, message)
+            case WaysFit(params=params, diagnostics=diagnostics):
                 return replace(
                     blank,
                     params=params,
@@ -220,172 +183,27 @@ class MssaRlForecaster(FilterModel):
                 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Task:
-    values: FloatArray
-    symbols: tuple[str, ...]
-    policy: MssaRlPolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fit:
-    params: Params
-    diagnostics: Diagnostics
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Night:
-    """All ways run over one panel, and what the table says of every session."""
-
-    begin: int
-    ways: Mapping[str, Recurrence]
-    courses: Mapping[str, Sweep]
-    signs: Signs
-    advantage: FloatArray
-    margin: float
-
-    def actions(self) -> IntArray:
-        """(sessions + 1, symbols): before each session, and for the one after the last."""
-        best = choose(self.advantage, margin=self.margin)
-        return best[np.arange(best.shape[0]), self.signs.code]
-
-    def notes(self, row: int) -> Diagnostics:
-        """What was decided for the next session of one symbol, and why."""
-        code = int(self.signs.code[-1, row])
-        action = int(self.actions()[-1, row])
-        change, size = CHANGE_WORDS[code // len(ERROR_WORDS)], ERROR_WORDS[code % len(ERROR_WORDS)]
-        gain = float(self.advantage[row, code, action])
-        best = float(self.advantage[row, code].max())
-        why = (
-            f"has saved {gain:.1%} of the error variance of keeping in this state"
-            if action
-            else f"no other action has saved more than {self.margin:.1%}: the best {best:.1%}"
-        )
-        return {
-            "action": ACTIONS[action],
-            "action_state": f"change {change}, errors {size}",
-            "action_reason": f"{ACTIONS[action]} {why}" if action else why,
-            "action_advantage": gain,
-            "recent_error_ratio": float(self.signs.error_ratio[-1, row]),
-            **cusum_notes(self.signs.alarms, row),
-        }
-
-
-def policy_number(policy: MssaRlPolicy) -> float:
-    """The settings a state was made with, as a number that a float holds exactly (48 bits)."""
-    return float(int(content_hash(policy.model_dump(mode="json"))[:12], 16))
-
-
-def _fit_together(task: _Task) -> list[_Fit | Failed]:
-    policy, decomposer = task.policy, decomposer_for(task.policy.device)
-    start = _first_known(task.values)
-    transitions = walk_forward(
-        task.values, start, task.symbols, policy=policy, decomposer=decomposer
+def _keep_start(blank: FittedState, error: str, reason: str) -> FittedState:
+    """Where the fit failed the last parameters stay, flagged, if there are any."""
+    return replace(
+        blank,
+        params=blank.start_params or {},
+        diagnostics={
+            "fit_error": error,
+            "fit_reason": reason,
+            "kept_previous": bool(blank.start_params),
+        },
+        error=error,
+        reason=reason,
     )
-    table = learn(
-        transitions,
-        states_count=STATES_COUNT,
-        discount=policy.discount,
-        prior_visits=policy.prior_visits,
-        transitions_max=policy.transitions_max,
-        seed=seed_of("mssa_rl", "replay", list(task.symbols), len(transitions)),
-    )
-    kept = task.values[:, -policy.keep_sessions :]
-    fitted = fit_ways(kept, _first_known(kept), task.symbols, policy=policy, decomposer=decomposer)
-    shared = {"policy": policy_number(policy), **_table_params(table)}
-    return [
-        _Fit(
-            params=finite_params({**shared, **_ways_params(fitted, row)}),
-            diagnostics={
-                "decomposer": decomposer.name,
-                "transitions": len(transitions),
-                **_diagnostics(fitted, task.symbols, row),
-            },
-        )
-        if fitted.is_usable[row]
-        else Failed(
-            error=ModelError.__name__,
-            message=f"has {fitted.residual.count[row]} surprises of any size in its window, "
-            f"needs {policy.surprises_min}",
-        )
-        for row in range(len(task.symbols))
-    ]
-
-
-def _reasons_or_fits(
-    result: Done[list[_Fit | Failed]] | Failed, symbols: tuple[str, ...]
-) -> dict[str, _Fit | Failed]:
-    if isinstance(result, Failed):
-        return dict.fromkeys(symbols, result)
-    return dict(zip(symbols, result.value, strict=True))
-
-
-def _ways_params(fitted: FittedWays, row: int) -> dict[str, float]:
-    params = {}
-    for name in ACTIONS:
-        way = fitted.ways[name]
-        params |= recurrence_params(way, row, prefix=f"{name}_", lists=("signal", "residual"))
-        # Over one day the doubt is that of the drift; over n days it is n^2-fold.
-        params[f"{name}_doubt_one_day"] = float(way.doubt[row, 0])
-    return params
-
-
-def _way_of(states: Sequence[FittedState], name: str) -> Recurrence:
-    days = np.arange(1, HORIZON_DAYS_MAX + 1)
-    one_day = column(states, f"{name}_doubt_one_day")
-    return replace(recurrence_of(states, prefix=f"{name}_"), doubt=one_day[:, None] * days * days)
-
-
-def _table_params(table: QTable) -> dict[str, float]:
-    params = {f"visits_{state}": float(count) for state, count in enumerate(table.visits)}
-    for state, values in enumerate(table.values):
-        params |= {f"q_{state}_{name}": float(v) for name, v in zip(ACTIONS, values, strict=True)}
-    return params
-
-
-def _advantage_of(states: Sequence[FittedState]) -> FloatArray:
-    """(symbols, states, actions), back from the parameters."""
-    values = np.array(
-        [
-            [[s.params[f"q_{place}_{name}"] for name in ACTIONS] for place in range(STATES_COUNT)]
-            for s in states
-        ]
-    ).reshape(len(states), STATES_COUNT, len(ACTIONS))
-    return values - values[:, :, :1]
-
-
-def _diagnostics(fitted: FittedWays, symbols: tuple[str, ...], row: int) -> Diagnostics:
-    cluster = int(fitted.cluster[row])
-    members = [symbol for symbol, c in zip(symbols, fitted.cluster, strict=True) if c == cluster]
-    space, residual = fitted.subspaces["keep"], fitted.residual
-    lags, differences = RESIDUAL_ORDERS[int(residual.order[row])]
-    return {
-        "observations": int(residual.count[row]),
-        "cluster": ",".join(sorted(members)),
-        "cluster_size": len(members),
-        "rank": int(space.rank[cluster]),
-        "rank_raised": int(fitted.subspaces["raise"].rank[cluster]),
-        "energy_explained": float(space.energy[cluster]),
-        "growth_per_session": float(space.growth[cluster]),
-        "residual_ar_lags": lags,
-        "residual_differences": differences,
-        "residual_std": float(np.sqrt(residual.variance[row])),
-        "bic": float(residual.bic[row]),
-        "has_shortened": bool(fitted.has_short[row]),
-        "change_in_window": bool(fitted.change[row] > 0),
-        **residual_diagnostics(residual.surprises[row]),
-    }
-
-
-def _first_known(values: FloatArray) -> IntArray:
-    return np.argmax(np.isfinite(values), axis=1).astype(np.int64)
 
 
 def _chosen(of_ways: list[FloatArray], action: NDArray[Any]) -> FloatArray:
     """The entries of the chosen ways; `action` lacks axes that the values have behind its own."""
     stacked = np.stack(of_ways)
     index = action.reshape(1, *action.shape, *[1] * (stacked.ndim - 1 - action.ndim))
-    return np.take_along_axis(stacked, index, axis=0)[0]
+    chosen: FloatArray = np.take_along_axis(stacked, index, axis=0)[0]
+    return chosen
 
 
 def _normal(mean: FloatArray, variance: FloatArray) -> Predictive:

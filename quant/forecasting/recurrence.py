@@ -1,7 +1,8 @@
 """The filter that both low-rank models run every night: a fixed recurrence on the path of prices.
 
-Belongs here: from returns to deviations around a drift line, one-step forecasts and their surprises,
-expected variances, forecasts over horizons. Does not belong here: how the coefficients were found.
+Belongs here: from returns to deviations around a drift line, one-step forecasts, their
+surprises and variances, forecasts over horizons. Does not belong here: how the coefficients were
+found.
 
 The deviation of the log price from its drift line is y. The signal's recurrence S continues it, and
 an AR model A continues what S misses, so (1 - A)(1 - S) y = e with surprises e: one recurrence with
@@ -11,19 +12,22 @@ or night by night. Arrays of returns are (sessions, symbols), time first. A miss
 the drift.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from quant.forecasting.filtering import column
+from quant.core.errors import DataError
+from quant.forecasting.filtering import column, filter_start
 from quant.forecasting.kernels import GarchParams, IntArray, garch_filter, garch_forecast
 from quant.forecasting.policy import HORIZON_DAYS_MAX
 from quant.forecasting.port import FittedState, Params
+from quant.forecasting.returns import ReturnPanel
 from quant.market.panel import FloatArray
 
-SCALARS: Final = ("drift", "level", "variance", "shock_alpha", "shock_beta")
+SCALARS: Final = ("drift", "deviation", "variance", "shock_alpha", "shock_beta")
 LISTS: Final = ("signal", "residual", "doubt", "trust")
 
 
@@ -31,6 +35,8 @@ LISTS: Final = ("signal", "residual", "doubt", "trust")
 class Recurrence:
     """Of many symbols: drift line, coefficients (symbols, lags), variance of the surprises.
 
+    `deviation` says where the drift line lies: so far below the log price at the anchor, which is
+    the session of the fit. So the numbers mean the same wherever a filter begins.
     `doubt` is the variance of the forecast sum over 1, 2, ... sessions that comes from estimating
     everything else, and `trust` the share that is kept of what the sum promises beside the drift;
     both (symbols, HORIZON_DAYS_MAX). `lags` counts a symbol's own coefficients: beside longer
@@ -38,7 +44,7 @@ class Recurrence:
     """
 
     drift: FloatArray
-    level: FloatArray
+    deviation: FloatArray
     signal: FloatArray
     residual: FloatArray
     variance: FloatArray
@@ -92,10 +98,13 @@ def product_coefficients(signal: FloatArray, residual: FloatArray) -> FloatArray
     return product
 
 
-def sweep(params: Recurrence, returns: FloatArray, start: IntArray) -> Sweep:
-    """Run the filter over `returns`; row t of a symbol before its `start` is not its own."""
+def sweep(params: Recurrence, returns: FloatArray, start: IntArray, anchor: IntArray) -> Sweep:
+    """Run the filter over `returns`; row t of a symbol before its `start` is not its own.
+
+    `anchor` is the row of the session at which each symbol's deviation is stated.
+    """
     coefficients = params.coefficients()
-    path = deviations(params, returns, start)
+    path = deviations(params, returns, start, anchor)
     lags = coefficients.shape[1]
     padded = np.concatenate([np.zeros((lags, path.shape[1])), path])
     promised = -padded[lags - 1 : -1]
@@ -114,11 +123,15 @@ def sweep(params: Recurrence, returns: FloatArray, start: IntArray) -> Sweep:
     )
 
 
-def deviations(params: Recurrence, returns: FloatArray, start: IntArray) -> FloatArray:
+def deviations(
+    params: Recurrence, returns: FloatArray, start: IntArray, anchor: IntArray
+) -> FloatArray:
     """The path of log prices less its drift line; zero before a symbol's start."""
     is_own = np.arange(len(returns))[:, None] >= start
     steps = np.where(is_own & np.isfinite(returns), returns - params.drift, 0.0)
-    return np.where(is_own, np.cumsum(steps, axis=0) - params.level, 0.0)
+    path = np.cumsum(steps, axis=0)
+    level = path[anchor, np.arange(path.shape[1])] - params.deviation
+    return np.where(is_own, path - level, 0.0)
 
 
 def forecast_sums(
@@ -196,6 +209,30 @@ def recurrence_of(states: Sequence[FittedState], *, prefix: str = "") -> Recurre
     )
 
 
+def anchor_param(session: dt.date) -> dict[str, float]:
+    """The session at which the deviations of a fit are stated, as a number: days since 1970."""
+    return {"anchor_day": float(np.datetime64(session, "D").astype(np.int64))}
+
+
+def filter_rows(
+    states: Sequence[FittedState], panel: ReturnPanel
+) -> tuple[int, IntArray, IntArray]:
+    """First session that any filter needs, and from there each filter's start and anchor."""
+    begin, start = filter_start(states, panel)
+    if not states:
+        return begin, start, start
+    days = column(states, "anchor_day").astype(np.int64).astype("datetime64[D]")
+    anchor = np.searchsorted(panel.sessions, days, side="right").astype(np.int64) - 1 - begin
+    if (anchor < start).any():
+        late = states[int(np.argmax(anchor < start))]
+        raise DataError(
+            f"the numbers of {late.symbol} are stated for a session before its filter starts on "
+            f"{late.filter_from}",
+            remedy="fit again",
+        )
+    return begin, start, anchor
+
+
 def _continuation(coefficients: FloatArray, history: FloatArray, horizon: int) -> FloatArray:
     known = history
     values = np.empty((len(history), horizon))
@@ -218,7 +255,7 @@ def _filled(rows: list[list[float]], width: int, value: float) -> FloatArray:
 
 
 def _list_of(params: Params, name: str) -> list[float]:
-    values = []
+    values: list[float] = []
     while (key := f"{name}{len(values) + 1}") in params:
         values.append(params[key])
     return values

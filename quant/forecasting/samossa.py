@@ -15,17 +15,16 @@ share is kept which is not itself an error of the estimates.
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from quant.core.errors import ModelError
-from quant.core.identity import seed_of
-from quant.forecasting.changes import NEVER, CusumPath, cusum, mean_changes
-from quant.forecasting.decomposers import NumpyDecomposer
-from quant.forecasting.filtering import FilterModel, at_horizons, filter_start
+from quant.forecasting.changes import CusumPath, cusum, cusum_notes, mean_changes
+from quant.forecasting.doubt import doubt_and_trust
+from quant.forecasting.filtering import FilterModel, at_horizons
 from quant.forecasting.fitting import FitOutcome, FitTask, finite_params, fit_panel
 from quant.forecasting.forecast import Diagnostics, ForecastBatch, Predictive
 from quant.forecasting.lowrank import (
@@ -33,8 +32,6 @@ from quant.forecasting.lowrank import (
     RESIDUAL_ORDERS,
     Paths,
     ResidualModel,
-    embed_all,
-    leading_subspaces,
     paths_of,
     residual_model,
     stable_recurrences,
@@ -44,12 +41,12 @@ from quant.forecasting.port import Cost, FittedState, Params
 from quant.forecasting.recurrence import (
     Recurrence,
     Sweep,
+    anchor_param,
+    filter_rows,
     forecast_sums,
-    product_coefficients,
     recurrence_of,
     recurrence_params,
     sweep,
-    weights_ahead,
 )
 from quant.forecasting.residuals import residual_diagnostics
 from quant.forecasting.returns import ReturnPanel
@@ -59,15 +56,13 @@ from quant.market.panel import FloatArray
 
 # Surprises this small beside the returns are rounding: the series is its own exact continuation.
 _SURPRISE_SHARE_MIN = 1e-12
-# The doubt is a mean over states of the window; neighbouring states hardly differ.
-_DOUBT_EVERY_SESSIONS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamossaForecaster(FilterModel):
     """Each symbol on its own; between fits a run of the stored recurrence and no decomposition."""
 
-    ssa: SsaPolicy = SsaPolicy()
+    ssa: SsaPolicy = field(default_factory=SsaPolicy)
 
     name: ClassVar[str] = "samossa"
     version: ClassVar[str] = "1"
@@ -81,7 +76,7 @@ class SamossaForecaster(FilterModel):
         self, panel: ReturnPanel, *, session: dt.date, start: Mapping[str, Params] | None = None
     ) -> list[FittedState]:
         """One decomposition per symbol; nothing is searched for, so `start` is only recorded."""
-        return fit_panel(
+        states = fit_panel(
             partial(fit_samossa, ssa=self.ssa),
             panel,
             model=self.name,
@@ -91,6 +86,12 @@ class SamossaForecaster(FilterModel):
             policy=self.policy,
             imports=self.cost.heavy_imports,
         )
+        # Kept parameters of an earlier fit keep their anchor too.
+        anchor = anchor_param(session)
+        return [
+            replace(state, params={**state.params, **anchor}) if state.converged else state
+            for state in states
+        ]
 
     def forecast(
         self,
@@ -111,15 +112,15 @@ class SamossaForecaster(FilterModel):
         self, states: Sequence[FittedState], panel: ReturnPanel, horizons: Sequence[int]
     ) -> Predictive:
         """Filter to the last session, then continue the recurrence."""
-        params, (begin, start) = recurrence_of(states), filter_start(states, panel)
-        course = sweep(params, panel.values.T[begin:], start)
+        params, (begin, *rows) = recurrence_of(states), filter_rows(states, panel)
+        course = sweep(params, panel.values.T[begin:], *rows)
         means, surprise, doubt = forecast_sums(params, course, max(horizons))
         return _normal(at_horizons(means, horizons), at_horizons(surprise + doubt, horizons))
 
     def path(self, states: Sequence[FittedState], panel: ReturnPanel, first: int) -> Predictive:
         """The filter's own one-step forecasts."""
-        params, (begin, start) = recurrence_of(states), filter_start(states, panel)
-        course = sweep(params, panel.values.T[begin:], start)
+        params, (begin, *rows) = recurrence_of(states), filter_rows(states, panel)
+        course = sweep(params, panel.values.T[begin:], *rows)
         variances = course.variances[first - begin :].T + params.doubt[:, :1]
         return _normal(course.means[first - begin :].T, variances)
 
@@ -128,8 +129,8 @@ class SamossaForecaster(FilterModel):
         if not speaking:
             return list(states)
         panel = known.rows(tuple(state.symbol for state in speaking))
-        begin, start = filter_start(speaking, panel)
-        course = sweep(recurrence_of(speaking), panel.values.T[begin:], start)
+        begin, *rows = filter_rows(speaking, panel)
+        course = sweep(recurrence_of(speaking), panel.values.T[begin:], *rows)
         alarms = change_alarms(course, self.ssa)
         notes = {state.symbol: cusum_notes(alarms, row) for row, state in enumerate(speaking)}
         return [
@@ -145,18 +146,6 @@ def change_alarms(course: Sweep, policy: SsaPolicy) -> CusumPath:
         slack_std=policy.cusum_slack_std,
         limit_std=policy.cusum_limit_std,
     )
-
-
-def cusum_notes(alarms: CusumPath, row: int) -> Diagnostics:
-    """The last night of one symbol, for the record."""
-    if not len(alarms.up):
-        return {}
-    since = int(alarms.since_alarm[-1, row])
-    return {
-        "cusum_up": float(alarms.up[-1, row]),
-        "cusum_down": float(alarms.down[-1, row]),
-        "sessions_since_alarm": None if since >= NEVER else since,
-    }
 
 
 def fit_samossa(task: FitTask, ssa: SsaPolicy) -> FitOutcome:
@@ -177,10 +166,10 @@ def fit_samossa(task: FitTask, ssa: SsaPolicy) -> FitOutcome:
     residual = residual_model(paths, signal)
     if not residual.variance[0] > _SURPRISE_SHARE_MIN * np.nanvar(task.values):
         raise ModelError("its returns continue themselves exactly and leave no variance")
-    doubt, trust = _doubt_and_trust(paths, signal, residual, ssa)
+    doubt, trust = doubt_and_trust(paths, signal, residual, ssa)
     params = Recurrence(
         drift=paths.drift,
-        level=paths.level,
+        deviation=paths.deviations[:, -1],
         signal=signal,
         residual=residual.coefficients,
         variance=residual.variance,
@@ -204,78 +193,6 @@ def fit_samossa(task: FitTask, ssa: SsaPolicy) -> FitOutcome:
             **residual_diagnostics(residual.surprises[0]),
         },
     )
-
-
-def _doubt_and_trust(
-    paths: Paths, signal: FloatArray, fitted: ResidualModel, ssa: SsaPolicy
-) -> tuple[FloatArray, FloatArray]:
-    """Of the forecast sums over 1, 2, ... sessions: variance due to the estimates, share to keep.
-
-    Paths are simulated from the fitted model with its own surprises, redrawn; each is fitted anew,
-    and the forecasts by the new numbers are compared with the forecasts by the old ones from states
-    of the true window (a sieve bootstrap, Buehlmann 1997). The draws are the same for all symbols.
-    What a forecast promises beside the drift is then part signal and part error of the estimates;
-    the share of signal, which is 1 - error / whole, is kept (James and Stein 1961, positive part).
-    """
-    rng = np.random.default_rng(seed_of("samossa", "doubt", ssa.bootstrap_replicates))
-    surprises = fitted.surprises[0][np.isfinite(fitted.surprises[0])]
-    coefficients = product_coefficients(signal, fitted.coefficients)[0]
-    lags, length = len(coefficients), paths.deviations.shape[1]
-    shape = (ssa.bootstrap_replicates, length - lags)
-    # Indices from unit draws, so that a window of another length sees nearly the same draws.
-    drawn = surprises[(rng.random(shape) * len(surprises)).astype(np.int64)]
-    returns = _simulated(paths, coefficients, drawn - surprises.mean())
-    again = paths_of(returns, np.zeros(len(returns), dtype=np.int64))
-    columns = embed_all(again, window=ssa.window_sessions, kind=ssa.matrix)
-    subspaces = leading_subspaces(
-        *NumpyDecomposer().eigen(columns, np.arange(len(returns))),
-        energy_share_min=ssa.energy_share_min,
-        growth_max=ssa.growth_per_session_max,
-    )
-    refitted = residual_model(again, subspaces.coefficients)
-    others = product_coefficients(subspaces.coefficients, refitted.coefficients)
-    line = paths.drift * np.arange(1, length + 1)
-    raw = paths.deviations[0] + paths.level + line
-    old = _promised(raw, paths.drift, paths.level, coefficients[None, :])
-    new = _promised(raw, again.drift, again.level, others)
-    error = np.mean((new - old) ** 2, axis=(0, 1))
-    whole = np.mean(old * old, axis=(0, 1))
-    trust = np.where(error < whole, 1.0 - error / np.maximum(whole, error), 0.0)
-    days = np.arange(1, HORIZON_DAYS_MAX + 1)
-    drift_error = float(np.mean((again.drift - paths.drift) ** 2))
-    return drift_error * days * days + trust * error, trust
-
-
-def _simulated(paths: Paths, coefficients: FloatArray, drawn: FloatArray) -> FloatArray:
-    """Returns of paths that begin as the true one did and go on with other surprises."""
-    from scipy.signal import lfilter, lfiltic
-
-    lags = len(coefficients)
-    opening = paths.deviations[0, :lags]
-    memory = lfiltic([1.0], np.concatenate([[1.0], -coefficients]), opening[::-1])
-    rest, _ = lfilter(
-        [1.0],
-        np.concatenate([[1.0], -coefficients]),
-        drawn,
-        axis=1,
-        zi=np.broadcast_to(memory, (len(drawn), lags)),
-    )
-    whole = np.concatenate([np.broadcast_to(opening, (len(drawn), lags)), rest], axis=1)
-    returns: FloatArray = np.diff(whole + paths.level, axis=1, prepend=0.0) + paths.drift
-    return returns
-
-
-def _promised(
-    raw: FloatArray, drift: FloatArray, level: FloatArray, coefficients: FloatArray
-) -> FloatArray:
-    """Forecast sums beside the drift from states of one path, (fits, states, horizons)."""
-    lags = coefficients.shape[1]
-    line = drift[:, None] * np.arange(1, len(raw) + 1) + level[:, None]
-    windows = np.lib.stride_tricks.sliding_window_view(raw - line, lags, axis=1)
-    states = windows[:, ::-_DOUBT_EVERY_SESSIONS, ::-1]
-    ahead = weights_ahead(coefficients, HORIZON_DAYS_MAX)
-    promised: FloatArray = states @ np.swapaxes(ahead, 1, 2) - states[:, :, :1]
-    return promised
 
 
 def _signal_diagnostics(paths: Paths, triples: Triples, rank: int) -> Diagnostics:

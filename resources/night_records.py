@@ -28,22 +28,25 @@ def record_fits(
     """Leave one record for each fit session in `fits`; returns how many."""
     if fits.empty:
         return 0
+    from quant.forecasting.port import states_from_frame
+    from quant.forecasting.summary import fit_summary, pooled_numbers
+    from resources.registered_models import STATES
+
     nights = fits.groupby("fit_as_of", sort=True)
     for session, rows in nights:
-        usable = rows[rows["error"] == ""]
+        states = states_from_frame(rows)
         leave(
             desk,
             provenance,
             model.name,
             _day(session),
             params={"version": model.version, **_policy(desk)},
-            metrics={
-                "fits": len(rows),
-                "fits_failed": len(rows) - len(usable),
-                "fits_converged": int(usable["converged"].sum()),
-            },
+            metrics=fit_summary(states),
             data_version=content_hash(sorted(rows["input_hash"])),
-            artifacts={"fits": rows.astype({"fit_as_of": str, "filter_from": str})},
+            artifacts={
+                STATES: rows.astype({"fit_as_of": str, "filter_from": str}),
+                "pooled": pooled_numbers(states),
+            },
         )
     return len(nights)
 

@@ -11,6 +11,8 @@ AGAINST = {
     "combined": ("sarimax", "garch", "naive"),
     "sarimax": ("naive",),
     "garch": ("naive",),
+    "samossa": ("naive",),
+    "mssa_rl": ("naive",),
     "persistence": ("naive",),
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.forecast.running import FAILURES, forecast_arguments, publish_batches
+from assets.model.zoo import PARTS
 from assets.pictures import line_picture
 from assets.support import Night
 from resources.desk import Desk
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from quant.forecasting.forecast import ForecastBatch
     from resources.warehouse import Warehouse
-
-PARTS = ("sarimax", "garch", "naive")
 
 
 @dg.asset(**forecast_arguments("combined", deps=[f"forecast.{part}" for part in PARTS]))

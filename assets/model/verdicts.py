@@ -8,11 +8,12 @@ from typing import Any
 import dagster as dg
 
 from assets.history import History, histories
-from assets.model.zoo import build_model
+from assets.model.zoo import MODELS, build_model
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
 
-JUDGED = ("sarimax", "garch", "persistence")
+# Naive drift is what the others are judged by.
+JUDGED = tuple(name for name in MODELS if name != "naive")
 
 
 @dg.asset(

@@ -158,9 +158,9 @@ def residual_model(paths: Paths, signal: FloatArray) -> ResidualModel:
     at_least_one = np.maximum(count, 1)
     squares = np.where(counted, surprises, 0.0) ** 2
     lags_used = np.array([order[0] for order in RESIDUAL_ORDERS])[:, None]
-    with np.errstate(divide="ignore"):  # no residual at all is the caller's to refuse
-        bic = count * np.log(squares.sum(axis=2) / at_least_one)
-    bic = bic + lags_used * np.log(at_least_one)
+    # No residual at all is the caller's to refuse; here it only must not be minus infinity.
+    mean_square = np.maximum(squares.sum(axis=2) / at_least_one, np.finfo(float).tiny)
+    bic = count * np.log(mean_square) + lags_used * np.log(at_least_one)
     bic = np.where(_is_stationary(candidates), bic, np.inf)
     best, row = np.argmin(bic, axis=0), np.arange(len(x))
     # The drift and the level were estimated too.

@@ -82,13 +82,16 @@ def fit_together(task: FitTogether) -> list[WaysFit | Failed]:
             },
         )
         if fitted.is_usable[row]
-        else Failed(
-            error=ModelError.__name__,
-            message=f"has {fitted.residual.count[row]} surprises of any size in its window, "
-            f"needs {policy.surprises_min}",
-        )
+        else Failed(error=ModelError.__name__, message=_why_not(fitted, row, policy))
         for row in range(len(task.symbols))
     ]
+
+
+def _why_not(fitted: FittedWays, row: int, policy: MssaRlPolicy) -> str:
+    count = int(fitted.residual.count[row])
+    if count < policy.surprises_min:
+        return f"has {count} surprises in its window, needs {policy.surprises_min}"
+    return "its returns continue themselves exactly and leave no variance"
 
 
 def fits_by_symbol(

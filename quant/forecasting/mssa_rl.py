@@ -109,7 +109,7 @@ class MssaRlForecaster(FilterModel):
     ) -> Predictive:
         """Run all four ways to the last session and let the chosen one speak."""
         night = run_night(states, panel, self.mssa)
-        action = night.actions()[-1]
+        action = night.action[-1]
         means, variances = [], []
         for name in ACTIONS:
             mean, surprise, doubt = forecast_sums(
@@ -126,7 +126,7 @@ class MssaRlForecaster(FilterModel):
         """The chosen way of each session, chosen from the sessions before it."""
         night = run_night(states, panel, self.mssa)
         after = slice(first - night.begin, None)
-        action = night.actions()[:-1][after]
+        action = night.action[:-1][after]
         courses = [night.courses[name] for name in ACTIONS]
         doubts = [night.ways[name].doubt[:, 0] for name in ACTIONS]
         variances = [c.variances[after] + d for c, d in zip(courses, doubts, strict=True)]

@@ -128,13 +128,13 @@ def stable_recurrences(
     while len(waiting):
         kept = np.arange(vectors.shape[2]) < rank[waiting, None]
         found = recurrence(np.where(kept[:, None, :], vectors[waiting], 0.0))
-        is_finite = np.isfinite(found).all(axis=1)
+        is_finite: BoolArray = np.logical_and.reduce(np.isfinite(found), axis=1)
         found = np.where(is_finite[:, None], found, 0.0)
         speed = np.where(is_finite, growth_per_step(found), np.inf)
-        holds: BoolArray = np.asarray(speed <= growth_max, dtype=np.bool_)
-        coefficients[waiting[holds]], growth[waiting[holds]] = found[holds], speed[holds]
-        rank[waiting[~holds]] -= 1
-        waiting = waiting[~holds]
+        held, explodes = np.flatnonzero(speed <= growth_max), np.flatnonzero(speed > growth_max)
+        coefficients[waiting[held]], growth[waiting[held]] = found[held], speed[held]
+        waiting = waiting[explodes]
+        rank[waiting] -= 1
         waiting = waiting[rank[waiting] > 0]
     return coefficients, growth, rank
 

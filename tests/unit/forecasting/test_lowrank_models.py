@@ -2,7 +2,11 @@
 
 import datetime as dt
 import json
+import subprocess
+import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -374,3 +378,66 @@ def test_settings_that_contradict_each_other_are_refused(settings_, message):
     """At once, and in words."""
     with pytest.raises(ValueError, match=message):
         MssaRlPolicy(**settings_)
+
+
+def test_without_a_year_to_rehearse_on_the_policy_keeps(few, as_of):
+    """A fit window as long as the kept one leaves no sessions to learn from, and it says so."""
+    policy = ForecastPolicy(fit_window_sessions=252)
+    batch = _ask(MssaRlForecaster(policy=policy), few, _day(few, -1), as_of)
+    told = [json.loads(text) for text in batch.forecasts["diagnostics"]]
+    assert {entry["action"] for entry in told} == {"keep"}
+    assert {entry["transitions"] for entry in told} == {0}
+    assert "no other action has saved more than 2.0%" in told[0]["action_reason"]
+
+
+def test_parameters_of_other_settings_are_not_kept_after_a_failed_fit(few):
+    """They would be refused at night, and with them everybody's forecasts."""
+    two, session = few.rows(("AAPL", "XOM")), _day(few, -1)
+    other = MssaRlPolicy(error_high_ratio=2.0)
+    before = MssaRlForecaster(policy=ForecastPolicy(), mssa=other).fit(two, session=session)
+    hasty = MssaRlForecaster(policy=ForecastPolicy(fit_time_limit_s=1e-4))
+    after = hasty.fit(two, session=session, start=start_params(before))
+    assert [state.is_usable for state in after] == [False, False]
+    assert {state.error for state in after} == {"TaskTimeoutError"}
+
+
+def test_the_first_fit_of_a_fresh_process_is_that_of_a_warm_one_and_updates_import_little():
+    """Libraries that load in mid-fit would sum in another order; the nightly step loads none."""
+    code = """
+import sys, datetime as dt, numpy as np
+from quant.forecasting.mssa_rl import MssaRlForecaster
+from quant.forecasting.samossa import SamossaForecaster
+from quant.forecasting.policy import ForecastPolicy
+from quant.forecasting.port import states_from_frame, states_to_frame
+from quant.forecasting.returns import ReturnPanel
+assert "scipy" not in sys.modules
+days = np.datetime64("2022-01-03") + np.arange(504)
+values = np.random.default_rng(7).standard_t(5, (2, 504)) / 100
+panel = ReturnPanel(symbols=("A", "B"), sessions=days, values=values)
+known = days[-1].item()
+models = [model(policy=ForecastPolicy()) for model in (MssaRlForecaster, SamossaForecaster)]
+if sys.argv[1:]:
+    import pandas as pd
+    for model, path in zip(models, sys.argv[1:]):
+        states = states_from_frame(pd.read_json(path, dtype=False, convert_dates=False))
+        batch = model.forecast(
+            states, panel, session=known, as_of=dt.datetime.now(dt.UTC), horizons=(1, 20))
+        assert len(batch.forecasts) == 4, batch.failures
+    heavy = {"scipy.signal", "scipy.linalg", "scipy.fft", "ruptures", "sklearn", "torch", "joblib"}
+    assert not heavy & set(sys.modules), heavy & set(sys.modules)
+else:
+    for model in models:
+        first, second = (states_to_frame(model.fit(panel, session=known)) for _ in range(2))
+        assert first["reason"].tolist() == ["", ""], first["reason"]
+        for column in ("params", "diagnostics"):
+            assert first[column].tolist() == second[column].tolist(), model
+        print(first.astype(str).to_json())
+"""
+    fitted = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.json" for number in range(2)]
+        for path, text in zip(paths, fitted, strict=True):
+            path.write_text(text)
+        subprocess.run([sys.executable, "-c", code, *map(str, paths)], check=True)

@@ -130,8 +130,8 @@ def _broken_market(seed: int, symbols: int = 6, count: int = 756) -> ReturnPanel
 def test_the_learned_policy_beats_always_keep_where_regimes_break():
     """A planted case, out of sample: five markets, learned on two years, judged on the third.
 
-    The judge is the reward itself: squared error saved against keeping, in variances of the calm.
-    The policy has to win over all markets together and in at least four of five.
+    The judge is the squared error saved against keeping. Between 7 and 15 % of it were, in all
+    five; the bounds leave room for another machine's rounding, not for another rule.
     """
     saved = []
     for seed in range(5):
@@ -143,8 +143,8 @@ def test_the_learned_policy_beats_always_keep_where_regimes_break():
             path = roll(forecaster, panel, sessions_count=252, refit_every_sessions=63).path
             errors.append((panel.values[:, -252:] - path.mean) ** 2)
         saved.append(float(np.mean(errors[1] - errors[0]) / np.mean(errors[1])))
-    assert np.mean(saved) > 0.01
-    assert sum(gain > 0 for gain in saved) >= 4
+    assert np.mean(saved) > 0.08
+    assert min(saved) > 0.04
 
 
 def test_a_rehearsal_sees_nothing_of_its_own_test_sessions():

@@ -23,6 +23,7 @@ from quant.forecasting.qlearning import QTable, learn
 from quant.forecasting.recurrence import anchor_param, recurrence_params
 from quant.forecasting.rehearsal import walk_forward
 from quant.forecasting.residuals import residual_diagnostics
+from quant.forecasting.ssa import growth_per_step
 from quant.forecasting.ssa_policy import MssaRlPolicy
 from quant.market.panel import FloatArray
 
@@ -132,7 +133,7 @@ def _diagnostics(fitted: FittedWays, symbols: tuple[str, ...], row: int) -> Diag
         "rank": int(space.rank[cluster]),
         "rank_raised": int(fitted.subspaces["raise"].rank[cluster]),
         "energy_explained": float(space.energy[cluster]),
-        "growth_per_session": float(space.growth[cluster]),
+        "growth_per_session": float(growth_per_step(space.coefficients[cluster])),
         "residual_ar_lags": lags,
         "residual_differences": differences,
         "residual_std": float(np.sqrt(residual.variance[row])),

@@ -35,6 +35,7 @@ def doubt_and_trust(
     of the true window (a sieve bootstrap, Buehlmann 1997). The draws are the same for all symbols.
     What a forecast promises beside the drift is then part signal and part error of the estimates;
     the share of signal, which is 1 - error / whole, is kept (James and Stein 1961, positive part).
+    That takes the model for true; so no more is kept than its record in the window supports.
     """
     rng = np.random.default_rng(seed_of("samossa", "doubt", ssa.bootstrap_replicates))
     surprises = fitted.surprises[0][np.isfinite(fitted.surprises[0])]
@@ -59,10 +60,27 @@ def doubt_and_trust(
     new = _promised(raw, again.drift, again.level, others)
     error = np.mean((new - old) ** 2, axis=(0, 1))
     whole = np.mean(old * old, axis=(0, 1))
-    trust = np.where(error < whole, 1.0 - error / np.maximum(whole, error), 0.0)
+    share = np.where(error < whole, 1.0 - error / np.maximum(whole, error), 0.0)
+    trust = np.minimum(share, record_slope(paths, fitted))
     days = np.arange(1, HORIZON_DAYS_MAX + 1)
-    drift_error = float(np.mean((again.drift - paths.drift) ** 2))
+    # A model that returns to its line makes paths that show their drift too well; at least it is as
+    # uncertain as a mean of independent returns.
+    of_mean = float(fitted.variance[0]) / int(paths.known.sum())
+    drift_error = max(float(np.mean((again.drift - paths.drift) ** 2)), of_mean)
     return drift_error * days * days + trust * error, trust
+
+
+def record_slope(paths: Paths, fitted: ResidualModel) -> float:
+    """How much of what was promised for a session came, from none to all of it.
+
+    The slope of returns on promises, both beside the drift (Mincer and Zarnowitz 1969).
+    """
+    came = np.diff(paths.deviations[0], prepend=np.nan)
+    promised = came - fitted.surprises[0]
+    counted = np.isfinite(promised)
+    power = float(np.sum(promised[counted] ** 2))
+    together = float(np.sum(promised[counted] * came[counted]))
+    return min(max(together / power, 0.0), 1.0) if power > 0.0 else 0.0
 
 
 def _simulated(paths: Paths, coefficients: FloatArray, drawn: FloatArray) -> FloatArray:

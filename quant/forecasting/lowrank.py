@@ -44,7 +44,6 @@ class Subspaces:
     rank: IntArray
     rank_by_energy: IntArray
     energy: FloatArray
-    growth: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,37 +105,46 @@ def leading_subspaces(
     shares = values / np.where(total > 0.0, total, 1.0)[:, None]
     reached = np.cumsum(shares, axis=1) >= energy_share_min - 1e-12
     by_energy = np.where(total > 0.0, np.argmax(reached, axis=1) + 1, 0)
-    coefficients, growth, rank = stable_recurrences(vectors, by_energy, growth_max=growth_max)
+    coefficients, rank = stable_recurrences(vectors, by_energy, growth_max=growth_max)
     kept = np.arange(shares.shape[1]) < rank[:, None]
     return Subspaces(
         coefficients=coefficients,
         rank=rank,
         rank_by_energy=by_energy,
         energy=np.where(kept, shares, 0.0).sum(axis=1),
-        growth=growth,
     )
 
 
 def stable_recurrences(
     vectors: FloatArray, rank: IntArray, *, growth_max: float
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Recurrences of the leading `rank` of `vectors`, their growth, and the ranks kept."""
+) -> tuple[FloatArray, IntArray]:
+    """Recurrences of the leading `rank` of `vectors`, or of as many as do not grow too fast."""
     rank = rank.copy()
     coefficients = np.zeros((len(vectors), vectors.shape[1] - 1))
-    growth = np.zeros(len(vectors))
     waiting = np.flatnonzero(rank > 0)
     while len(waiting):
         kept = np.arange(vectors.shape[2]) < rank[waiting, None]
         found = recurrence(np.where(kept[:, None, :], vectors[waiting], 0.0))
-        is_finite = np.isfinite(found).all(axis=1)
-        found = np.where(is_finite[:, None], found, 0.0)
-        speed = np.where(is_finite, growth_per_step(found), np.inf)
-        holds: BoolArray = np.asarray(speed <= growth_max, dtype=np.bool_)
-        coefficients[waiting[holds]], growth[waiting[holds]] = found[holds], speed[holds]
-        rank[waiting[~holds]] -= 1
-        waiting = waiting[~holds]
+        explodes = _explodes(found, growth_max)
+        coefficients[waiting[~explodes]] = found[~explodes]
+        waiting = waiting[explodes]
+        rank[waiting] -= 1
         waiting = waiting[rank[waiting] > 0]
-    return coefficients, growth, rank
+    return coefficients, rank
+
+
+def _explodes(coefficients: FloatArray, growth_max: float) -> BoolArray:
+    """Whether any root is larger than `growth_max`; one that cannot be continued at all does, too.
+
+    Where the sum of the sizes of coefficients, each over `growth_max` to its lag, is at most one,
+    no root can be larger (Cauchy), and the roots, which cost most of a fit, are not looked for.
+    """
+    lags = np.arange(1, coefficients.shape[1] + 1)
+    bound = np.sum(np.abs(coefficients) * growth_max ** -lags.astype(float), axis=1)
+    explodes = ~(bound <= 1.0)
+    unsure = np.flatnonzero(explodes & np.isfinite(bound))
+    explodes[unsure] = growth_per_step(coefficients[unsure]) > growth_max
+    return np.asarray(explodes, dtype=np.bool_)
 
 
 def residual_model(paths: Paths, signal: FloatArray) -> ResidualModel:
@@ -152,52 +160,65 @@ def residual_model(paths: Paths, signal: FloatArray) -> ResidualModel:
         x[:, lag:] -= signal[:, lag - 1 : lag] * paths.deviations[:, :-lag]
     place = np.arange(x.shape[1])
     counted = paths.known & (place >= (paths.start + lags + RESIDUAL_LAGS)[:, None])
-    candidates = np.stack([_candidate(x, counted, *order) for order in RESIDUAL_ORDERS])
-    surprises = np.stack([_surprises(x, counted, ar) for ar in candidates])
+    moments = _moments(x, counted)
+    candidates = _candidates(moments)
     count = counted.sum(axis=1)
     at_least_one = np.maximum(count, 1)
-    squares = np.where(counted, surprises, 0.0) ** 2
     lags_used = np.array([order[0] for order in RESIDUAL_ORDERS])[:, None]
-    with np.errstate(divide="ignore"):  # no residual at all is the caller's to refuse
-        bic = count * np.log(squares.sum(axis=2) / at_least_one)
-    bic = bic + lags_used * np.log(at_least_one)
+    # No residual at all is the caller's to refuse; here it only must not be minus infinity.
+    mean_square = np.maximum(_squares(candidates, moments) / at_least_one, np.finfo(float).tiny)
+    bic = count * np.log(mean_square) + lags_used * np.log(at_least_one)
     bic = np.where(_is_stationary(candidates), bic, np.inf)
     best, row = np.argmin(bic, axis=0), np.arange(len(x))
+    ar = candidates[best, row]
+    surprises = np.where(counted, x - ar[:, :1] * _back(x, 1) - ar[:, 1:] * _back(x, 2), 0.0)
     # The drift and the level were estimated too.
     free = np.maximum(count - lags_used[best, 0] - 2, 1)
     return ResidualModel(
-        coefficients=candidates[best, row],
+        coefficients=ar,
         order=best,
-        variance=squares[best, row].sum(axis=1) / free,
+        variance=np.sum(surprises * surprises, axis=1) / free,
         bic=bic[best, row],
         count=count,
-        surprises=np.where(counted, surprises[best, row], np.nan),
+        surprises=np.where(counted, surprises, np.nan),
     )
 
 
-def _candidate(x: FloatArray, counted: BoolArray, lags: int, differences: int) -> FloatArray:
-    """Least squares over the counted sessions, as coefficients of lags 1 and 2 of x itself."""
-    now, one, two = (np.where(counted, _back(x, k), 0.0) for k in range(3))
-    if differences:
-        now, one, two = now - one, one - two, np.zeros_like(one)
-    first = np.sum(now * one, axis=1)
-    power = np.sum(one * one, axis=1)
-    if lags == 0:
-        a, b = np.zeros(len(x)), np.zeros(len(x))
-    elif lags == 1:
-        a, b = _ratio(first, power), np.zeros(len(x))
-    else:
-        second, cross = np.sum(now * two, axis=1), np.sum(one * two, axis=1)
-        power_two = np.sum(two * two, axis=1)
-        determinant = power * power_two - cross * cross
-        a = _ratio(first * power_two - second * cross, determinant)
-        b = _ratio(second * power - first * cross, determinant)
-    return np.stack([a + 1.0, b - a], axis=1) if differences else np.stack([a, b], axis=1)
+def _moments(x: FloatArray, counted: BoolArray) -> FloatArray:
+    """Sums of products of x with itself at lags 0, 1 and 2, (3, 3, paths)."""
+    lagged = [np.where(counted, _back(x, lag), 0.0) for lag in range(RESIDUAL_LAGS + 1)]
+    sums: FloatArray = np.array([[np.sum(a * b, axis=1) for b in lagged] for a in lagged])
+    return sums
 
 
-def _surprises(x: FloatArray, counted: BoolArray, ar: FloatArray) -> FloatArray:
-    left = x - ar[:, :1] * _back(x, 1) - ar[:, 1:] * _back(x, 2)
-    return np.where(counted, left, 0.0)
+def _candidates(moments: FloatArray) -> FloatArray:
+    """Least squares of each of `RESIDUAL_ORDERS`, as coefficients of lags 1 and 2 of x itself."""
+    (_, s01, s02), (_, s11, s12), (_, _, s22) = moments
+    zero = np.zeros_like(s01)
+    determinant = s11 * s22 - s12 * s12
+    # Of first differences: now - one on one - two.
+    pull = _ratio(s01 - s02 - s11 + s12, s11 - 2.0 * s12 + s22)
+    found = (
+        (zero, zero),
+        (_ratio(s01, s11), zero),
+        (
+            _ratio(s01 * s22 - s02 * s12, determinant),
+            _ratio(s02 * s11 - s01 * s12, determinant),
+        ),
+        (zero + 1.0, zero),
+        (pull + 1.0, -pull),
+    )
+    return np.array([np.stack(pair, axis=1) for pair in found])
+
+
+def _squares(candidates: FloatArray, moments: FloatArray) -> FloatArray:
+    """Sum of squared surprises of each candidate, (candidates, paths), from the moments."""
+    weights = np.stack([np.ones(candidates.shape[:2]), -candidates[..., 0], -candidates[..., 1]])
+    total = np.zeros(candidates.shape[:2])
+    for i in range(RESIDUAL_LAGS + 1):
+        for j in range(RESIDUAL_LAGS + 1):
+            total = total + weights[i] * weights[j] * moments[i, j]
+    return np.maximum(total, 0.0)
 
 
 def _is_stationary(ar: FloatArray) -> BoolArray:

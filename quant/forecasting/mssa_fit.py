@@ -23,6 +23,7 @@ from quant.forecasting.qlearning import QTable, learn
 from quant.forecasting.recurrence import anchor_param, recurrence_params
 from quant.forecasting.rehearsal import walk_forward
 from quant.forecasting.residuals import residual_diagnostics
+from quant.forecasting.ssa import growth_per_step
 from quant.forecasting.ssa_policy import MssaRlPolicy
 from quant.market.panel import FloatArray
 
@@ -82,13 +83,16 @@ def fit_together(task: FitTogether) -> list[WaysFit | Failed]:
             },
         )
         if fitted.is_usable[row]
-        else Failed(
-            error=ModelError.__name__,
-            message=f"has {fitted.residual.count[row]} surprises of any size in its window, "
-            f"needs {policy.surprises_min}",
-        )
+        else Failed(error=ModelError.__name__, message=_why_not(fitted, row, policy))
         for row in range(len(task.symbols))
     ]
+
+
+def _why_not(fitted: FittedWays, row: int, policy: MssaRlPolicy) -> str:
+    count = int(fitted.residual.count[row])
+    if count < policy.surprises_min:
+        return f"has {count} surprises in its window, needs {policy.surprises_min}"
+    return "its returns continue themselves exactly and leave no variance"
 
 
 def fits_by_symbol(
@@ -129,7 +133,7 @@ def _diagnostics(fitted: FittedWays, symbols: tuple[str, ...], row: int) -> Diag
         "rank": int(space.rank[cluster]),
         "rank_raised": int(fitted.subspaces["raise"].rank[cluster]),
         "energy_explained": float(space.energy[cluster]),
-        "growth_per_session": float(space.growth[cluster]),
+        "growth_per_session": float(growth_per_step(space.coefficients[cluster])),
         "residual_ar_lags": lags,
         "residual_differences": differences,
         "residual_std": float(np.sqrt(residual.variance[row])),

@@ -35,7 +35,10 @@ from quant.market.panel import FloatArray
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Night:
-    """All ways run over one panel, and what the table says of every session."""
+    """All ways run over one panel, and what the table says of every session.
+
+    `action` is (sessions + 1, symbols): before each session, and for the one after the last.
+    """
 
     begin: int
     ways: Mapping[str, Recurrence]
@@ -43,16 +46,12 @@ class Night:
     signs: Signs
     advantage: FloatArray
     margin: float
-
-    def actions(self) -> IntArray:
-        """(sessions + 1, symbols): before each session, and for the one after the last."""
-        best = choose(self.advantage, margin=self.margin)
-        return best[np.arange(best.shape[0]), self.signs.code]
+    action: IntArray
 
     def notes(self, row: int) -> Diagnostics:
         """What was decided for the next session of one symbol, and why."""
         code = int(self.signs.code[-1, row])
-        action = int(self.actions()[-1, row])
+        action = int(self.action[-1, row])
         change, size = CHANGE_WORDS[code // len(ERROR_WORDS)], ERROR_WORDS[code % len(ERROR_WORDS)]
         gain = float(self.advantage[row, code, action])
         best = float(self.advantage[row, code].max())
@@ -86,13 +85,17 @@ def run_night(
     begin, start, anchor = filter_rows(states, panel)
     ways = {name: _way_of(states, name) for name in ACTIONS}
     courses = sweep_ways(ways, panel.values.T[begin:], start, anchor)
+    before = signs(courses["keep"], ways["keep"].variance, policy)
+    advantage = _advantage_of(states)
+    best = choose(advantage, margin=policy.intervention_margin)
     return Night(
         begin=begin,
         ways=ways,
         courses=courses,
-        signs=signs(courses["keep"], ways["keep"].variance, policy),
-        advantage=_advantage_of(states),
+        signs=before,
+        advantage=advantage,
         margin=policy.intervention_margin,
+        action=best[np.arange(len(states)), before.code],
     )
 
 

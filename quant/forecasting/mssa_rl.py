@@ -28,7 +28,13 @@ from quant.forecasting.arms import (
 from quant.forecasting.filtering import FilterModel, at_horizons
 from quant.forecasting.fitting import fit_window
 from quant.forecasting.forecast import ForecastBatch, Predictive
-from quant.forecasting.mssa_fit import FitTogether, WaysFit, fit_together, fits_by_symbol
+from quant.forecasting.mssa_fit import (
+    FitTogether,
+    WaysFit,
+    fit_together,
+    fits_by_symbol,
+    policy_number,
+)
 from quant.forecasting.mssa_night import run_night
 from quant.forecasting.port import Cost, FittedState, Params
 from quant.forecasting.recurrence import (
@@ -109,7 +115,7 @@ class MssaRlForecaster(FilterModel):
     ) -> Predictive:
         """Run all four ways to the last session and let the chosen one speak."""
         night = run_night(states, panel, self.mssa)
-        action = night.actions()[-1]
+        action = night.action[-1]
         means, variances = [], []
         for name in ACTIONS:
             mean, surprise, doubt = forecast_sums(
@@ -126,7 +132,7 @@ class MssaRlForecaster(FilterModel):
         """The chosen way of each session, chosen from the sessions before it."""
         night = run_night(states, panel, self.mssa)
         after = slice(first - night.begin, None)
-        action = night.actions()[:-1][after]
+        action = night.action[:-1][after]
         courses = [night.courses[name] for name in ACTIONS]
         doubts = [night.ways[name].doubt[:, 0] for name in ACTIONS]
         variances = [c.variances[after] + d for c, d in zip(courses, doubts, strict=True)]
@@ -171,7 +177,7 @@ class MssaRlForecaster(FilterModel):
             return blank
         match found[symbol]:
             case Failed(error=error, message=message):
-                return _keep_start(blank, error, message)
+                return _keep_start(blank, error, message, policy_number(self.mssa))
             case WaysFit(params=params, diagnostics=diagnostics):
                 return replace(
                     blank,
@@ -183,16 +189,14 @@ class MssaRlForecaster(FilterModel):
                 )
 
 
-def _keep_start(blank: FittedState, error: str, reason: str) -> FittedState:
-    """Where the fit failed the last parameters stay, flagged, if there are any."""
+def _keep_start(blank: FittedState, error: str, reason: str, policy: float) -> FittedState:
+    """Where the fit failed the last parameters stay, flagged, if they mean the same still."""
+    params = blank.start_params or {}
+    params = params if params.get("policy") == policy else {}
     return replace(
         blank,
-        params=blank.start_params or {},
-        diagnostics={
-            "fit_error": error,
-            "fit_reason": reason,
-            "kept_previous": bool(blank.start_params),
-        },
+        params=params,
+        diagnostics={"fit_error": error, "fit_reason": reason, "kept_previous": bool(params)},
         error=error,
         reason=reason,
     )

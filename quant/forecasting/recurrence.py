@@ -107,9 +107,10 @@ def sweep(params: Recurrence, returns: FloatArray, start: IntArray, anchor: IntA
     path = deviations(params, returns, start, anchor)
     lags = coefficients.shape[1]
     padded = np.concatenate([np.zeros((lags, path.shape[1])), path])
-    promised = -padded[lags - 1 : -1]
+    promised = np.zeros_like(path)
     for lag in range(1, lags + 1):
         promised = promised + coefficients[:, lag - 1] * padded[lags - lag : len(padded) - lag]
+    promised = promised - padded[lags - 1 : -1]
     # The first forecasts lack a part of their past, so their surprises say nothing of the model.
     is_whole = np.arange(len(returns))[:, None] >= start + params.lags
     errors = np.where(is_whole, returns - params.drift - promised, np.nan)
@@ -202,7 +203,7 @@ def recurrence_of(states: Sequence[FittedState], *, prefix: str = "") -> Recurre
     return Recurrence(
         **{name: column(states, prefix + name) for name in SCALARS},
         signal=_filled(lists["signal"], max(map(len, lists["signal"]), default=0), 0.0),
-        residual=_filled(lists["residual"], max(map(len, lists["residual"]), default=0), 0.0),
+        residual=_filled(lists["residual"], max(map(len, lists["residual"]), default=1), 0.0),
         doubt=_filled(lists["doubt"], HORIZON_DAYS_MAX, 0.0),
         trust=_filled(lists["trust"], HORIZON_DAYS_MAX, 1.0),
         lags=np.array(lags, dtype=np.int64),

@@ -50,7 +50,7 @@ from quant.forecasting.recurrence import (
 )
 from quant.forecasting.residuals import residual_diagnostics
 from quant.forecasting.returns import ReturnPanel
-from quant.forecasting.ssa import Triples, columns_of, components, decompose
+from quant.forecasting.ssa import Triples, columns_of, components, decompose, growth_per_step
 from quant.forecasting.ssa_policy import SsaPolicy
 from quant.market.panel import FloatArray
 
@@ -160,7 +160,7 @@ def fit_samossa(task: FitTask, ssa: SsaPolicy) -> FitOutcome:
     triples = decompose(
         paths.deviations[0], window=window, energy_share=ssa.energy_share_min, kind=kind
     )
-    signal, growth, rank = stable_recurrences(
+    signal, rank = stable_recurrences(
         triples.left[None], np.array([triples.rank]), growth_max=ssa.growth_per_session_max
     )
     residual = residual_model(paths, signal)
@@ -185,7 +185,7 @@ def fit_samossa(task: FitTask, ssa: SsaPolicy) -> FitOutcome:
         diagnostics={
             "observations": int(paths.known.sum()),
             "gaps": int((~paths.known).sum()),
-            "growth_per_session": float(growth[0]),
+            "growth_per_session": float(growth_per_step(signal)[0]),
             **_signal_diagnostics(paths, triples, int(rank[0])),
             **_residual_notes(residual),
             **_doubt_notes(doubt, trust, residual),

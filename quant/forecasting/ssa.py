@@ -22,8 +22,8 @@ from quant.market.panel import FloatArray
 MatrixKind = Literal["page", "hankel"]
 Solver = Literal["auto", "dense", "lanczos", "randomised"]
 
-# Up to here LAPACK on the formed matrix is quicker than products by transform, and never worse
-# than some 20 ms; measured 2026-11 with windows of 50 to 1,000 on one core.
+# Up to here LAPACK on the formed matrix is quicker than products by transform: for ten triples of a
+# random walk the two meet between 27,000 and 46,000 cells (measured 2026-11 on one core).
 _DENSE_CELLS_MAX = 40_000
 
 

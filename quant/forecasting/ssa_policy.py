@@ -20,9 +20,9 @@ class SsaPolicy(Policy):
     # section 4): 504 sessions make 24 columns of 21, and 21 sessions are a month.
     window_sessions: int = Field(default=21, ge=4, le=252)
     energy_share_min: float = Field(default=0.90, gt=0, lt=1)
-    # A continuation that grows faster than this loses rank until it does not: 1.01 is a fifth over
-    # twenty sessions, which no share promises.
-    growth_per_session_max: float = Field(default=1.01, ge=1.0, le=1.1)
+    # A recurrence that grows faster loses rank until it does not: over the 504 sessions of a window
+    # 1.001 is a factor of 1.7, and a path that its own model would blow up was not made by it.
+    growth_per_session_max: float = Field(default=1.001, ge=1.0, le=1.1)
     # Twenty refits of simulated paths give the doubt about a forecast to about a sixth of itself.
     bootstrap_replicates: int = Field(default=20, ge=2)
     # How a surprise moves the expected variance of the next sessions, and how slowly that fades:

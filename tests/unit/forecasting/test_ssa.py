@@ -1,4 +1,4 @@
-"""Singular spectrum analysis against dense linear algebra, and against series with a known answer."""
+"""Singular spectrum analysis against dense linear algebra and series with a known answer."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_leading_triples_are_those_of_a_dense_svd(solver):
     np.testing.assert_allclose(components(triples), _slow_components(series, 150, 6), atol=1e-8)
 
 
-@pytest.mark.parametrize("solver", ("lanczos", "randomised"))
+@pytest.mark.parametrize("solver", ["lanczos", "randomised"])
 def test_a_path_of_prices_is_decomposed_as_by_dense_svd(solver):
     """A random walk has a spectrum without a step in it; its components still agree to 1e-8."""
     series = np.cumsum(np.random.default_rng(1).standard_normal(900))
@@ -95,10 +95,10 @@ def test_products_by_transform_are_those_of_the_matrix(length, window_share, see
     np.testing.assert_allclose(product.transposed_times(left), left @ matrix, atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", ("page", "hankel"))
-@pytest.mark.parametrize("count", (60, 67))
+@pytest.mark.parametrize("kind", ["page", "hankel"])
+@pytest.mark.parametrize("count", [60, 67])
 def test_all_components_together_are_the_series(kind, count):
-    """At full rank nothing is lost; a Page matrix leaves out the oldest values that fill nothing."""
+    """At full rank nothing is lost; a Page matrix leaves out the oldest that fill nothing."""
     series = np.random.default_rng(5).standard_normal(count)
     triples = leading_triples(series, window=10, rank=10, kind=kind)
     whole = components(triples).sum(axis=0)
@@ -146,7 +146,7 @@ SERIES = {
 }
 
 
-@pytest.mark.parametrize("kind", ("page", "hankel"))
+@pytest.mark.parametrize("kind", ["page", "hankel"])
 @pytest.mark.parametrize("name", SERIES)
 def test_the_recurrence_continues_what_obeys_one(name, kind):
     """Sums of exponentials, swings and polynomials go on exactly, forty steps far."""
@@ -165,7 +165,7 @@ def test_a_subspace_that_holds_the_last_unit_vector_has_no_recurrence():
 
 
 def test_growth_is_the_largest_root():
-    """1.05 to the t grows by 5 % a step; a swing keeps its size; Fibonacci grows by the golden mean."""
+    """1.05 to the t grows by 5 % a step, a swing not at all, Fibonacci by the golden mean."""
     assert growth_per_step(np.array([1.05])) == pytest.approx(1.05)
     assert growth_per_step(np.array([2 * np.cos(0.3), -1.0])) == pytest.approx(1.0)
     both = growth_per_step(np.array([[1.0, 1.0], [0.0, 0.25]]))

@@ -15,8 +15,8 @@ from quant.forecasting.stationarity import ROOT_MODULUS_MIN, is_inside
 from quant.market.panel import FloatArray
 
 _ITERATIONS_MAX = 30
-# A relative fall of the sum of squares below this is under 0.0003 in log-likelihood at 504.
-_FALL_MIN = 1e-6
+# A relative fall of the sum of squares below this is under 0.003 in log-likelihood at 504.
+_FALL_MIN = 1e-5
 _DAMPING_START, _DAMPING_MAX = 1e-4, 1e6
 
 
@@ -44,7 +44,7 @@ def residuals_of(
     """One-step errors of `values`, complete, given regressors (columns, sessions)."""
     lags, coefficients = theta[: order.lags_count], theta[order.lags_count :]
     poly = polynomials(order, lags)
-    return _filter(poly.whole_ar, poly.whole_ma, values - coefficients @ columns)
+    return linear_filter(poly.whole_ar, poly.whole_ma, values - coefficients @ columns)
 
 
 def fit_css(order: ArmaOrder, values: FloatArray, columns: FloatArray, start: FloatArray) -> CssFit:
@@ -54,7 +54,7 @@ def fit_css(order: ArmaOrder, values: FloatArray, columns: FloatArray, start: Fl
     squares = float(errors @ errors)
     damping = _DAMPING_START
     for _ in range(_ITERATIONS_MAX):
-        slopes = _slopes(order, theta, values, columns, errors)
+        slopes = slopes_of(order, theta, values, columns, errors)
         if len(slopes) == 0:
             break
         normal, downhill = slopes @ slopes.T, slopes @ errors
@@ -81,14 +81,16 @@ def log_likelihood(squares: float, observations: int) -> float:
     return -0.5 * observations * (float(np.log(2.0 * np.pi * squares / observations)) + 1.0)
 
 
-def _slopes(
+def slopes_of(
     order: ArmaOrder,
     theta: FloatArray,
     values: FloatArray,
     columns: FloatArray,
-    errors: FloatArray,
+    errors: FloatArray | None = None,
 ) -> FloatArray:
-    """Derivatives of the residuals, one row per parameter."""
+    """Derivatives of the residuals, one row per parameter; `errors` where they are known."""
+    if errors is None:
+        errors = residuals_of(order, theta, values, columns)
     lags, coefficients = theta[: order.lags_count], theta[order.lags_count :]
     poly = polynomials(order, lags)
     rows = np.zeros((len(theta), len(values)))
@@ -98,7 +100,7 @@ def _slopes(
             rows[place, lag:] = -source[:-lag]
             place += 1
     if len(coefficients):
-        rows[place:] = -_filter(poly.whole_ar, poly.whole_ma, columns)
+        rows[place:] = -linear_filter(poly.whole_ar, poly.whole_ma, columns)
     return rows
 
 
@@ -109,13 +111,13 @@ def _sources(
     one, season, whole_ma = np.ones(1), max(order.season_sessions, 1), poly.whole_ma
     sources = []
     if order.ar:
-        sources.append((_filter(poly.seasonal_ar, whole_ma, deviations), order.ar, 1))
+        sources.append((linear_filter(poly.seasonal_ar, whole_ma, deviations), order.ar, 1))
     if order.ma:
-        sources.append((_filter(one, poly.ma, errors), order.ma, 1))
+        sources.append((linear_filter(one, poly.ma, errors), order.ma, 1))
     if order.seasonal_ar:
-        sources.append((_filter(poly.ar, whole_ma, deviations), order.seasonal_ar, season))
+        sources.append((linear_filter(poly.ar, whole_ma, deviations), order.seasonal_ar, season))
     if order.seasonal_ma:
-        sources.append((_filter(one, poly.seasonal_ma, errors), order.seasonal_ma, season))
+        sources.append((linear_filter(one, poly.seasonal_ma, errors), order.seasonal_ma, season))
     return sources
 
 
@@ -133,7 +135,8 @@ def is_admissible(order: ArmaOrder, theta: FloatArray) -> bool:
     )
 
 
-def _filter(numerator: FloatArray, denominator: FloatArray, series: FloatArray) -> FloatArray:
+def linear_filter(numerator: FloatArray, denominator: FloatArray, series: FloatArray) -> FloatArray:
+    """`numerator` over `denominator` in the lag operator, along the last axis."""
     from scipy.signal import lfilter
 
     return np.asarray(lfilter(numerator, denominator, series), dtype=np.float64)

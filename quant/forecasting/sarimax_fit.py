@@ -1,5 +1,8 @@
 """One symbol's SARIMAX: an order from the search, then the exact likelihood by statsmodels.
 
+A numerical slope of statsmodels' likelihood costs as many Kalman filters as there are parameters.
+So the way to the exact optimum is walked with `exact_arma`, whose likelihood is the same, and
+statsmodels refits from there: it confirms the optimum, or moves on where it finds more.
 Belongs here: from a window to parameters in units of daily log returns, and the record of how they
 were found. Does not belong here: filtering and forecasting with them (`sarimax`).
 """
@@ -20,6 +23,7 @@ from quant.forecasting.arma_order import (
     slope_name,
 )
 from quant.forecasting.css import CssFit, is_admissible
+from quant.forecasting.exact_arma import fit_exact
 from quant.forecasting.fitting import (
     FitOutcome,
     FitTask,
@@ -164,25 +168,60 @@ def _exact_fit(
     fits: Sequence[CssFit], values: FloatArray, beside: ScaledRegressors
 ) -> tuple[CssFit, Any, list[str]]:
     """The first of the best orders whose exact optimum exists and is no cancelled unit root."""
-    tried: list[tuple[CssFit, Any]] = []
     refused: list[str] = []
-    for fit in [*fits[: _EXACT_TRIES - 1], fits[-1]]:
-        result = exact_fit(fit, values, beside)
-        tried.append((fit, result))
-        if not result.mle_retvals["converged"]:
-            refused.append(f"{fit.order}: did not converge")
-        elif not is_admissible(fit.order, _lags_of_vendor(fit.order, result.params)):
-            refused.append(f"{fit.order}: a root lies on the unit circle")
+    tries = fits if len(fits) <= _EXACT_TRIES else [*fits[: _EXACT_TRIES - 1], fits[-1]]
+    for fit in tries:
+        start = _exact_start(fit, values, beside)
+        if start is not None or fit is tries[-1]:
+            result = exact_fit(fit.order, start or _start_of(fit), values, beside)
+            if not result.mle_retvals["converged"]:
+                refused.append(f"{fit.order}: did not converge")
+            elif is_admissible(fit.order, _lags_of_vendor(fit.order, result.params)):
+                return fit, result, refused
+            else:
+                refused.append(f"{fit.order}: a root lies on the unit circle")
         else:
-            return fit, result, refused
-    return *tried[0], refused
+            refused.append(f"{fit.order}: the likelihood rises to the edge of what is stationary")
+    return fit, result, refused
 
 
-def exact_fit(fit: CssFit, values: FloatArray, beside: ScaledRegressors) -> Any:
-    """statsmodels' result for one order, begun at its conditional estimates."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExactStart:
+    """Where statsmodels begins: lags, one coefficient per column, variance."""
+
+    lags: FloatArray
+    coefficients: FloatArray
+    variance: float
+
+
+def _exact_start(fit: CssFit, values: FloatArray, beside: ScaledRegressors) -> ExactStart | None:
+    """The exact optimum of a complete series; with gaps the conditional one must do."""
+    if np.isnan(values).any():
+        return _start_of(fit)
+    constant = np.ones((int(fit.order.has_constant), len(values)))
+    exact = fit_exact(fit, values, np.vstack([constant, beside.values]))
+    if not exact.converged:
+        return None
+    count = fit.order.lags_count
+    return ExactStart(
+        lags=exact.theta[:count], coefficients=exact.theta[count:], variance=exact.variance
+    )
+
+
+def _start_of(fit: CssFit) -> ExactStart:
+    return ExactStart(
+        lags=fit.lags(),
+        coefficients=fit.coefficients(),
+        variance=fit.squares / len(fit.residuals),
+    )
+
+
+def exact_fit(
+    order: ArmaOrder, start: ExactStart, values: FloatArray, beside: ScaledRegressors
+) -> Any:
+    """statsmodels' result for one order."""
     from statsmodels.tsa.statespace.sarimax import SARIMAX
 
-    order = fit.order
     model = SARIMAX(
         values,
         exog=beside.values.T if beside.names else None,
@@ -191,20 +230,19 @@ def exact_fit(fit: CssFit, values: FloatArray, beside: ScaledRegressors) -> Any:
         trend="c" if order.has_constant else "n",
     )
     return model.fit(
-        start_params=_to_vendor(fit, np.isfinite(values).sum()),
+        start_params=_to_vendor(order, start),
         disp=0,
         maxiter=_ITERATIONS_MAX,
         cov_type="none",
     )
 
 
-def _to_vendor(fit: CssFit, observed: int) -> FloatArray:
-    """Constant, slopes, lags, variance."""
-    coefficients = fit.coefficients()
-    if fit.order.has_constant:
-        coefficients = coefficients.copy()
-        coefficients[0] *= polynomials(fit.order, fit.lags()).ar_sum
-    return np.concatenate([coefficients, fit.lags(), [fit.squares / observed]])
+def _to_vendor(order: ArmaOrder, start: ExactStart) -> FloatArray:
+    """Constant, slopes, lags, variance; the constant is the mean seen through the lags."""
+    coefficients = start.coefficients.copy()
+    if order.has_constant:
+        coefficients[0] *= polynomials(order, start.lags).ar_sum
+    return np.concatenate([coefficients, start.lags, [start.variance]])
 
 
 def _lags_of_vendor(order: ArmaOrder, vendor: Any) -> FloatArray:

@@ -40,6 +40,8 @@ from quant.market.panel import FloatArray
 _ITERATIONS_MAX = 200
 # Orders that are refit exactly before the best of them is taken as it is.
 _EXACT_TRIES = 3
+# In log-likelihood, between two optimisers that stopped at the same place.
+_CONFIRMED_WITHIN = 1e-4
 # A regressor that is known for less of the window than this would be mostly its own mean.
 _KNOWN_SHARE_MIN = 0.5
 
@@ -58,6 +60,16 @@ class ScaledRegressors:
     def columns(self) -> FloatArray | None:
         """(regressors, sessions), or none."""
         return self.values if self.names else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Refit:
+    """The order that was taken in the end, statsmodels' result, and which orders were not."""
+
+    fit: CssFit
+    result: Any
+    converged: bool
+    refused: tuple[str, ...]
 
 
 def search_limits(policy: ForecastPolicy) -> SearchLimits:
@@ -82,30 +94,31 @@ def fit_sarimax(task: FitTask) -> FitOutcome:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fits, searched = _conditional_fits(task, values, beside)
-        fit, result, refused = _exact_fit(fits, values, beside)
+        refit = _exact_fit(fits, values, beside)
+    order, result = refit.fit.order, refit.result
     observed = int(np.isfinite(values).sum())
     # A likelihood of enlarged returns is a density per enlarged unit.
     log_likelihood = float(result.llf) + observed * float(np.log(scale))
     retvals = result.mle_retvals
     return FitOutcome(
-        params=_params(fit.order, result.params, scale, beside),
-        converged=bool(retvals["converged"]),
+        params=_params(order, result.params, scale, beside),
+        converged=refit.converged,
         diagnostics={
             "observations": observed,
             "gaps": len(values) - observed,
-            "order": str(fit.order),
+            "order": str(order),
             "orders_ranked": searched,
-            "orders_refused": "; ".join(refused),
+            "orders_refused": "; ".join(refit.refused),
             "regressors": ", ".join(beside.names),
             "regressors_left_out": ", ".join(beside.left_out),
             "log_likelihood": log_likelihood,
-            "aicc": aicc(log_likelihood, fit.order.parameters_count(len(beside.names)), observed),
+            "aicc": aicc(log_likelihood, order.parameters_count(len(beside.names)), observed),
             "iterations": int(retvals["iterations"]),
             "optimizer": f"flag {retvals['warnflag']} after {retvals['iterations']} iterations",
             "warnings": recorded_warnings(caught),
             **residual_diagnostics(
                 result.filter_results.standardized_forecasts_error[0],
-                lags_fitted=fit.order.lags_count,
+                lags_fitted=order.lags_count,
             ),
         },
     )
@@ -164,34 +177,45 @@ def _earlier(task: FitTask) -> tuple[ArmaOrder, FloatArray] | None:
     return order, lags_of(task.start, order)
 
 
-def _exact_fit(
-    fits: Sequence[CssFit], values: FloatArray, beside: ScaledRegressors
-) -> tuple[CssFit, Any, list[str]]:
+def _exact_fit(fits: Sequence[CssFit], values: FloatArray, beside: ScaledRegressors) -> Refit:
     """The first of the best orders whose exact optimum exists and is no cancelled unit root."""
     refused: list[str] = []
     tries = fits if len(fits) <= _EXACT_TRIES else [*fits[: _EXACT_TRIES - 1], fits[-1]]
     for fit in tries:
         start = _exact_start(fit, values, beside)
-        if start is not None or fit is tries[-1]:
-            result = exact_fit(fit.order, start or _start_of(fit), values, beside)
-            if not result.mle_retvals["converged"]:
-                refused.append(f"{fit.order}: did not converge")
-            elif is_admissible(fit.order, _lags_of_vendor(fit.order, result.params)):
-                return fit, result, refused
-            else:
-                refused.append(f"{fit.order}: a root lies on the unit circle")
-        else:
+        if start is None and fit is not tries[-1]:
             refused.append(f"{fit.order}: the likelihood rises to the edge of what is stationary")
-    return fit, result, refused
+            continue
+        begun = start or _start_of(fit)
+        result = exact_fit(fit.order, begun, values, beside)
+        is_converged = bool(result.mle_retvals["converged"]) or begun.is_confirmed(result)
+        if not is_converged:
+            refused.append(f"{fit.order}: did not converge")
+        elif is_admissible(fit.order, _lags_of_vendor(fit.order, result.params)):
+            break
+        else:
+            refused.append(f"{fit.order}: a root lies on the unit circle")
+    return Refit(fit=fit, result=result, converged=is_converged, refused=tuple(refused))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExactStart:
-    """Where statsmodels begins: lags, one coefficient per column, variance."""
+    """Where statsmodels begins: lags, one coefficient per column, variance.
+
+    `log_likelihood` is known where this is already the optimum.
+    """
 
     lags: FloatArray
     coefficients: FloatArray
     variance: float
+    log_likelihood: float | None = None
+
+    def is_confirmed(self, result: Any) -> bool:
+        """Whether statsmodels found nothing better; its line search calls that abnormal."""
+        return (
+            self.log_likelihood is not None
+            and abs(float(result.llf) - self.log_likelihood) < _CONFIRMED_WITHIN
+        )
 
 
 def _exact_start(fit: CssFit, values: FloatArray, beside: ScaledRegressors) -> ExactStart | None:
@@ -204,7 +228,10 @@ def _exact_start(fit: CssFit, values: FloatArray, beside: ScaledRegressors) -> E
         return None
     count = fit.order.lags_count
     return ExactStart(
-        lags=exact.theta[:count], coefficients=exact.theta[count:], variance=exact.variance
+        lags=exact.theta[:count],
+        coefficients=exact.theta[count:],
+        variance=exact.variance,
+        log_likelihood=exact.log_likelihood,
     )
 
 

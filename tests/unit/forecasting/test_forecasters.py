@@ -230,7 +230,10 @@ def test_models_recover_the_parameters_of_a_market_they_made_up(as_of):
         garch[t] = np.sqrt(variance) * draws.normal()
     panel = _panel({"AR": ar[1:], "GARCH": garch[1:]})
     policy = ForecastPolicy(
-        fit_window_sessions=2999, garch_models=("garch",), garch_distributions=("normal",)
+        fit_window_sessions=2999,
+        sarimax_order="fixed",
+        garch_models=("garch",),
+        garch_distributions=("normal",),
     )
     mean = SarimaxForecaster(policy=policy).fit(panel, session=_day(panel, -1))[0].params
     volatility = GarchForecaster(policy=policy).fit(panel, session=_day(panel, -1))[1].params

@@ -32,7 +32,7 @@ class SearchLimits:
 
     `gain_min` is by how much of AICc lags have to beat none: the best of fifty orders of pure noise
     beats it too. `is_confirmed_calm` asks for the same gain once more with every value divided by
-    its recent volatility, since a fortnight of turmoil correlates with itself by accident.
+    its local volatility, since a fortnight of turmoil correlates with itself by accident.
     `may_drop_constant` lets the criterion decide about the constant as well.
     """
 
@@ -84,7 +84,8 @@ def search_order(
     orders = list(candidates(limits, observed=observed, regressors=len(extra)))
     ranked = _rank(orders, series, columns, limits, observed)
     tries = [(orders[place], lags) for place, lags in ranked[:_FITTED_COUNT]]
-    tries += [(orders[place], lags) for place, lags in ranked[_FITTED_COUNT:] if len(lags) == 0]
+    # The ranking is rough; what may be simple is always tried.
+    tries += [(orders[place], lags) for place, lags in ranked[_FITTED_COUNT:] if len(lags) <= 1]
     if order_start is not None and order_start[0].lags_count <= limits.lags_max:
         tries.append((replace(order_start[0], has_constant=True), order_start[1]))
     fits = [_fit(order, lags, series, columns) for order, lags in tries]
@@ -172,8 +173,8 @@ def _confirmed(
     columns: FloatArray,
     gain_min: float,
 ) -> list[CssFit]:
-    """Those whose lags gain as much on the series divided by its recent volatility."""
-    calm = series / recent_volatility(series)
+    """Those whose lags gain as much on the series divided by its local volatility."""
+    calm = series / local_volatility(series)
     rest = len(columns) - 1
 
     def criterion(order: ArmaOrder, lags: FloatArray) -> float:
@@ -185,20 +186,26 @@ def _confirmed(
     return [fit for fit in fits[:_CONFIRMED_COUNT] if criterion(fit.order, fit.lags()) < least]
 
 
-def recent_volatility(series: FloatArray) -> FloatArray:
-    """Deviation of each value as expected from those before it (RiskMetrics 1996, decay 0.94)."""
+def local_volatility(series: FloatArray) -> FloatArray:
+    """Deviation around each value from both sides, itself included, so that none stands out much.
+
+    The mean of a running mean of squares forwards and one backwards (decay 0.94, RiskMetrics 1996).
+    """
+    squares = (series - series.mean()) ** 2
+    both = 0.5 * (_running_mean(squares) + _running_mean(squares[::-1])[::-1])
+    # Where a price stood still there is nothing to divide by.
+    return np.asarray(np.sqrt(np.maximum(both, _VOLATILITY_FLOOR * float(squares.mean()))))
+
+
+def _running_mean(squares: FloatArray) -> FloatArray:
+    """Begun at the weighted mean of the first values."""
     from scipy.signal import lfilter
 
-    squares = (series - series.mean()) ** 2
     first = squares[:_VOLATILITY_START]
     weights = _VOLATILITY_DECAY ** np.arange(len(first))
     start = float(first @ weights / weights.sum())
     gain, decay = [1.0 - _VOLATILITY_DECAY], [1.0, -_VOLATILITY_DECAY]
-    smooth, _ = lfilter(gain, decay, squares, zi=[_VOLATILITY_DECAY * start])
-    variances = np.concatenate([[start], smooth[:-1]])
-    # A price that stood still must not turn its next move into an infinite one.
-    floor = _VOLATILITY_FLOOR * float(squares.mean())
-    return np.asarray(np.sqrt(np.maximum(variances, floor)))
+    return np.asarray(lfilter(gain, decay, squares, zi=[_VOLATILITY_DECAY * start])[0])
 
 
 def _fit(order: ArmaOrder, lags: FloatArray, series: FloatArray, columns: FloatArray) -> CssFit:

@@ -38,7 +38,7 @@ class ForecastPolicy(Policy):
     sarimax_seasons_sessions: tuple[SeasonSessions, ...] = (5,)
     # AICc by which lags must beat none; the best of fifty orders beats it on noise as well.
     sarimax_aicc_gain_min: float = Field(default=6.0, ge=0)
-    # Whether they must gain it also on returns divided by their recent volatility.
+    # Whether they must gain it also on returns divided by their local volatility.
     sarimax_is_confirmed_calm: bool = True
     # Whether AICc may also drop the constant, which says that a price has no drift.
     sarimax_may_drop_constant: bool = False

@@ -69,6 +69,7 @@ class Refit:
     fit: CssFit
     result: Any
     converged: bool
+    is_confirmed: bool
     refused: tuple[str, ...]
 
 
@@ -114,7 +115,8 @@ def fit_sarimax(task: FitTask) -> FitOutcome:
             "log_likelihood": log_likelihood,
             "aicc": aicc(log_likelihood, order.parameters_count(len(beside.names)), observed),
             "iterations": int(retvals["iterations"]),
-            "optimizer": f"flag {retvals['warnflag']} after {retvals['iterations']} iterations",
+            "optimizer": f"flag {retvals['warnflag']} after {retvals['iterations']} iterations"
+            + (", no better than the exact start" if refit.is_confirmed else ""),
             "warnings": recorded_warnings(caught),
             **residual_diagnostics(
                 result.filter_results.standardized_forecasts_error[0],
@@ -188,14 +190,21 @@ def _exact_fit(fits: Sequence[CssFit], values: FloatArray, beside: ScaledRegress
             continue
         begun = start or _start_of(fit)
         result = exact_fit(fit.order, begun, values, beside)
-        is_converged = bool(result.mle_retvals["converged"]) or begun.is_confirmed(result)
+        is_confirmed = begun.is_confirmed(result)
+        is_converged = is_confirmed or bool(result.mle_retvals["converged"])
         if not is_converged:
             refused.append(f"{fit.order}: did not converge")
         elif is_admissible(fit.order, _lags_of_vendor(fit.order, result.params)):
             break
         else:
             refused.append(f"{fit.order}: a root lies on the unit circle")
-    return Refit(fit=fit, result=result, converged=is_converged, refused=tuple(refused))
+    return Refit(
+        fit=fit,
+        result=result,
+        converged=is_converged,
+        is_confirmed=is_confirmed,
+        refused=tuple(refused),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

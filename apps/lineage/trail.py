@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from apps.lineage.lakes import Lakes, Row, as_date, named
 from apps.lineage.subject import Subject
+from assets.model.zoo import ENSEMBLED as PARTS
+from assets.model.zoo import FITTED
 from quant.core.errors import StateError
 from quant.signals.strategies import StrategiesPolicy, Strategy
 from resources.desk import Desk
@@ -29,8 +31,6 @@ RAW = "raw.daily_bars"
 INTENTS = "order.intents"
 FILLS = "order.fills"
 REFUSALS = "order.refusals"
-PARTS = ("naive", "sarimax", "garch")
-FITTED = ("sarimax", "garch")
 
 
 class Nights:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 MODELS = ("naive", "persistence", "sarimax", "garch")
 # Models whose parameters are estimated in `model/<name>_fits`; the others have nothing to keep.
 FITTED = ("sarimax", "garch")
+# Persistence exists to be judged, and is never part of a decision.
+ENSEMBLED = tuple(model for model in MODELS if model != "persistence")
 
 
 def build_model(desk: Desk, name: str) -> "Forecaster":

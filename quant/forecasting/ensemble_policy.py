@@ -33,4 +33,4 @@ class EnsemblePolicy(Policy):
     mean_naive_share_min: float = Field(default=0.25, ge=0, le=1)
     mean_naive_share_max: float = Field(default=0.75, ge=0, le=1)
     volatility_naive_share: float = Field(default=0.05, ge=0, le=1)
-    weight_max: float = Field(default=0.9, gt=0, le=1)
+    weight_max: float = Field(default=0.9, ge=0.5, le=1)

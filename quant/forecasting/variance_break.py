@@ -31,6 +31,11 @@ def variance_break(returns: FloatArray) -> VarianceBreak:
     Under no change the statistic is the largest excursion of a Brownian bridge, whose law is that
     of Kolmogorov: 1.358 is exceeded in one series of twenty.
     """
+    if returns.shape[1] < OBSERVATIONS_MIN:
+        nothing = np.zeros(len(returns))
+        return VarianceBreak(
+            sessions_ago=nothing.astype(np.int64), statistic=nothing, p_value=_beyond(nothing)
+        )
     known = np.isfinite(returns)
     count = known.sum(axis=1).astype(float)
     safe = np.maximum(count, 1.0)

@@ -232,12 +232,15 @@ def _capped(
 ) -> FloatArray:
     """What a model other than naive drift has above `maximum` goes to the rest by their shares."""
     for place, model in enumerate(models):
-        rest = 1.0 - shares[place]
-        over = (shares[place] > maximum) & (rest > 0) & (answers.sum(axis=0) > 1)
+        over = (shares[place] > maximum) & (answers.sum(axis=0) > 1)
         if model == NAIVE or not over.any():
             continue
-        scale = np.where(over, (1.0 - maximum) / np.where(over, rest, 1.0), 1.0)
-        kept = np.where(over, maximum, shares[place])
-        shares = shares * scale
-        shares[place] = kept
+        others = np.where(np.arange(len(models))[:, None] == place, 0.0, shares)
+        # Odds may be so long that the rest is nothing at all; then it is shared alike.
+        alike = (others.sum(axis=0) <= 0)[None, :] & answers
+        alike[place] = False
+        others = np.where(alike, 1.0, others)
+        others = others * ((1.0 - maximum) / np.where(over, others.sum(axis=0), 1.0))
+        others[place] = maximum
+        shares = np.where(over, others, shares)
     return shares

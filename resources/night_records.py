@@ -55,20 +55,16 @@ def record_scores(
     desk: "Desk", provenance: "Provenance", session: dt.date, scores: "pd.DataFrame"
 ) -> int:
     """Leave each model's scores of one night, so that models compare by night."""
-    names = ("squared_error", "pinball", "in_90", "direction_hit")
+    from quant.forecasting.scoring import night_figures
+
     for model, rows in scores.groupby("model", sort=True):
-        metrics = {
-            f"{name}_h{horizon}": float(value)
-            for horizon, part in rows.groupby("horizon_days")
-            for name, value in part[list(names)].astype(float).mean().dropna().items()
-        }
         leave(
             desk,
             provenance,
             f"{model}_scores",
             session,
             params={"model": model},
-            metrics={**metrics, "forecasts_scored": len(rows)},
+            metrics={**night_figures(rows), "forecasts_scored": len(rows)},
             data_version=content_hash(rows["squared_error"].tolist()),
         )
     return scores["model"].nunique()

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from quant.governance.report import NightlyReport
-from quant.governance.report_words import Kind, day, text, written
+from quant.governance.report_words import Kind, day, plural, text, written
 
 BLUE, GREY, RED, GREEN, VIOLET, AMBER = (
     "#1f5fbf",
@@ -58,6 +58,8 @@ def charts_of(report: NightlyReport) -> dict[str, Chart]:
         equity_chart(report),
         weights_chart(report),
         gates_chart(report),
+        coverage_chart(report),
+        pinball_chart(report),
         pit_chart(report),
     )
     return {chart.name: chart for chart in built if chart is not None}
@@ -215,6 +217,90 @@ def pit_chart(report: NightlyReport) -> Chart | None:
         figure={"data": data, "layout": layout},
         height_px=320,
     )
+
+
+def coverage_chart(report: NightlyReport) -> Chart | None:
+    """How many outcomes fell inside the bands of one-day forecasts, by model."""
+    rows = report.scored[report.scored["horizon_days"] == 1]
+    if rows.empty:
+        return None
+    labels = [_label(model) for model in rows["model"]]
+    data: list[Figure] = []
+    for place, (name, promised) in enumerate((("coverage_50", 0.5), ("coverage_90", 0.9))):
+        band = written(promised, Kind.PERCENT)
+        colour, hatch = _MODEL_COLOURS[place], _HATCHES[place]
+        data.append(
+            {
+                "type": "bar",
+                "name": f"In the {band} band",
+                "x": labels,
+                "y": _values(rows[name]),
+                "marker": {"color": colour, "pattern": {"shape": hatch}},
+                "hovertemplate": "%{y:.1%}",
+            }
+        )
+        honest = _line(labels, pd.Series(promised, index=labels), f"Honest {band}", GREY, "dash")
+        data.append(honest | {"hovertemplate": "%{y:.0%}", "showlegend": False})
+    off = (rows["coverage_90"] - 0.9).abs().fillna(0.0)
+    furthest = rows.iloc[int(off.to_numpy().argmax())]
+    return Chart(
+        name="coverage",
+        title="Outcomes inside the bands of one-day forecasts",
+        words=(
+            "An honest 90 % band holds 90 % of outcomes. Furthest from that is "
+            f"{text(furthest['model'])} with {written(furthest['coverage_90'], Kind.PERCENT)}."
+        ),
+        figure={"data": data, "layout": _grouped("", ".0%")},
+        height_px=320,
+    )
+
+
+def pinball_chart(report: NightlyReport) -> Chart | None:
+    """Pinball loss over naive drift's, by model and horizon; below one is better."""
+    rows = report.scored[report.scored["pinball_ratio"].notna()]
+    rows = rows[rows["model"] != "naive"]
+    if rows.empty:
+        return None
+    models = sorted(rows["model"].unique())
+    labels = [_label(model) for model in models]
+    data: list[Figure] = []
+    for place, (horizon, part) in enumerate(rows.groupby("horizon_days", sort=True)):
+        look = place % len(_MODEL_COLOURS)
+        data.append(
+            {
+                "type": "bar",
+                "name": f"{int(str(horizon))} {'day' if horizon == 1 else 'days'}",
+                "x": labels,
+                "y": _values(part.set_index("model")["pinball_ratio"].reindex(models)),
+                "marker": {
+                    "color": _MODEL_COLOURS[look],
+                    "pattern": {"shape": _HATCHES[look]},
+                },
+                "hovertemplate": "%{y:.3f}",
+            }
+        )
+    naive = _line(labels, pd.Series(1.0, index=labels), "Naive drift", GREY, "dash")
+    data.append(naive | {"hovertemplate": "%{y:.0f}"})
+    best = rows.iloc[int(rows["pinball_ratio"].to_numpy().argmin())]
+    return Chart(
+        name="pinball",
+        title="Pinball loss relative to naive drift",
+        words=(
+            f"Below one is better than naive drift. Best is {text(best['model'])} over "
+            f"{plural(int(best['horizon_days']), 'day')}, at "
+            f"{written(best['pinball_ratio'], Kind.RATIO)}."
+        ),
+        figure={"data": data, "layout": _grouped("Loss over naive drift's", ".2f")},
+        height_px=320,
+    )
+
+
+def _grouped(title: str, tickformat: str) -> Figure:
+    return {
+        "barmode": "group",
+        "xaxis": {"type": "category"},
+        "yaxis": {"title": {"text": title}, "tickformat": tickformat, "rangemode": "tozero"},
+    }
 
 
 def _line(

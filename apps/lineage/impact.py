@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from apps.lineage.lakes import Lakes, as_date
 from apps.lineage.subject import open_ledger
 from apps.lineage.trail import CLEAN, FEATURES, RAW, SIGNALS, TARGETS, VERDICTS
-from assets.model.zoo import FITTED, MODELS, PARTS
+from assets.model.zoo import ENSEMBLED, FITTED, MODELS
 from quant.core.errors import UsageError
 from quant.execution.book import ZERO, Book, apply
 from quant.execution.events import FillRecorded
@@ -196,7 +196,7 @@ def _forecast_nights(lakes: Lakes, bar: _Bar) -> dict[str, set[dt.date]]:
     """By model, the sessions whose forecast had the bar in its window."""
     nights = {model: _fitted_nights(lakes, bar, model) for model in FITTED}
     nights |= {model: _unfitted_nights(lakes, bar, model) for model in UNFITTED}
-    parts = (nights[part] for part in PARTS)
+    parts = (nights[part] for part in ENSEMBLED)
     return nights | {"combined": set().union(*parts)}
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from apps.lineage.lakes import Lakes, Row, as_date, named
 from apps.lineage.subject import Subject
-from assets.model.zoo import FITTED, PARTS
+from assets.model.zoo import ENSEMBLED as PARTS
+from assets.model.zoo import FITTED
 from quant.core.errors import StateError
 from quant.signals.strategies import StrategiesPolicy, Strategy
 from resources.desk import Desk

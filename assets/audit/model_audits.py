@@ -2,18 +2,15 @@
 
 import dagster as dg
 
+from assets.model.zoo import ENSEMBLED, MODELS
 from assets.support import Night, stage_asset_arguments
 from resources.desk import Desk
 from resources.reads import slice_of
 
 # The combined forecast must justify itself against each of its parts, the others against drift.
 AGAINST = {
-    "combined": ("sarimax", "garch", "naive"),
-    "sarimax": ("naive",),
-    "garch": ("naive",),
-    "samossa": ("naive",),
-    "mssa_rl": ("naive",),
-    "persistence": ("naive",),
+    "combined": ENSEMBLED,
+    **{model: ("naive",) for model in MODELS if model != "naive"},
 }
 
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 MODELS = ("naive", "persistence", "sarimax", "garch", "samossa", "mssa_rl")
 # Models whose parameters are estimated in `model/<name>_fits`; the others have nothing to keep.
 FITTED = ("sarimax", "garch", "samossa", "mssa_rl")
-# The models of which `forecast.combined` is made.
-PARTS = ("sarimax", "garch", "naive")
+# Persistence exists to be judged, and is never part of a decision.
+ENSEMBLED = tuple(model for model in MODELS if model != "persistence")
 
 
 def build_model(desk: Desk, name: str) -> "Forecaster":

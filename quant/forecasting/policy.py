@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from quant.core.policy import Policy
+from quant.forecasting.ensemble_policy import EnsemblePolicy
 
 HORIZON_DAYS_MAX = 20
 
@@ -51,6 +52,7 @@ class ForecastPolicy(Policy):
     naive_observations_min: int = Field(default=20, ge=2)
     # A price that has not moved for this many sessions is taken for dead, not for calm.
     stale_sessions_max: int = Field(default=10, ge=1)
+    ensemble: EnsemblePolicy = EnsemblePolicy()
     holdout_sessions: int = Field(default=250, ge=2)
     fit_workers: int = Field(default=1, ge=1)
     fit_backend: str = "loky"

@@ -96,7 +96,7 @@ def test_every_section_table_and_chart_is_named_for_those_who_cannot_see_it(page
     """One first heading, sections with headings, tables with captions, charts with words."""
     names = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     assert len(page.all("h1")) == 1
-    assert len(page.all("caption")) == len(page.all("table")) == 8
+    assert len(page.all("caption")) == len(page.all("table")) == 10
     for tag in ("section", "figure", "div"):
         for attributes in page.all(tag):
             assert attributes.get("aria-labelledby", "main") in names
@@ -165,7 +165,7 @@ def test_the_charts_are_valid_plotly_figures_and_hold_the_books_numbers(report):
     import plotly.graph_objects as go
 
     charts = charts_of(report)
-    assert set(charts) == {"equity", "weights", "gates", "pit"}
+    assert set(charts) == {"equity", "weights", "gates", "pit", "coverage", "pinball"}
     for chart in charts.values():
         figure = go.Figure(chart.figure)
         assert len(figure.data) == len(chart.figure["data"])

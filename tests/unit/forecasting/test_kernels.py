@@ -7,11 +7,7 @@ from hypothesis import strategies as st
 
 from quant.forecasting.kernels import ArmaParams, arma_filter, arma_forecast, arma_start
 from quant.forecasting.volatility_kernels import (
-    EgarchParams,
     GarchParams,
-    egarch_filter,
-    egarch_forecast,
-    egarch_start,
     garch_filter,
     garch_forecast,
     garch_start,

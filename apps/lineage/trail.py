@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.lineage.lakes import Lakes, Row, as_date, named
 from apps.lineage.subject import Subject
-from assets.model.zoo import ENSEMBLED as PARTS
-from assets.model.zoo import FITTED
+from assets.model.zoo import ENSEMBLED, FITTED
 from quant.core.errors import StateError
 from quant.signals.strategies import StrategiesPolicy, Strategy
 from resources.desk import Desk
@@ -151,7 +150,7 @@ class Trail:
             return {}
         if self.strategy.forecast != "combined":
             return {self.strategy.forecast: whole}
-        found = {part: self._forecast(part, whole.snapshot_id) for part in PARTS}
+        found = {part: self._forecast(part, whole.snapshot_id) for part in ENSEMBLED}
         return {part: row for part, row in found.items() if row is not None}
 
     def _forecast(self, model: str, at: int) -> Row | None:

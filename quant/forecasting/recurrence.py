@@ -21,10 +21,11 @@ import numpy as np
 
 from quant.core.errors import DataError
 from quant.forecasting.filtering import column, filter_start
-from quant.forecasting.kernels import GarchParams, IntArray, garch_filter, garch_forecast
+from quant.forecasting.kernels import IntArray
 from quant.forecasting.policy import HORIZON_DAYS_MAX
 from quant.forecasting.port import FittedState, Params
 from quant.forecasting.returns import ReturnPanel
+from quant.forecasting.volatility_kernels import GarchParams, garch_filter, garch_forecast
 from quant.market.panel import FloatArray
 
 SCALARS: Final = ("drift", "deviation", "variance", "shock_alpha", "shock_beta")
@@ -65,6 +66,7 @@ class Recurrence:
             mean=np.zeros_like(self.variance),
             omega=rest * self.variance,
             alpha=self.shock_alpha,
+            gamma=np.zeros_like(self.variance),
             beta=self.shock_beta,
             backcast=self.variance,
         )

@@ -8,6 +8,7 @@ runs.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from quant.forecasting.forecast import BoolArray
 from quant.forecasting.kernels import IntArray
 from quant.forecasting.lowrank import (
     RESIDUAL_LAGS,
+    SURPRISE_SHARE_MIN,
     Paths,
     ResidualModel,
     Subspaces,
@@ -38,9 +40,6 @@ ACTIONS: Final = ("keep", "shorten", "raise", "drift")
 CHANGE_WORDS: Final = ("quiet", "building", "alarmed")
 ERROR_WORDS: Final = ("small", "usual", "large")
 STATES_COUNT: Final = len(CHANGE_WORDS) * len(ERROR_WORDS)
-
-# Surprises this small beside the returns are rounding: the series is its own exact continuation.
-_SURPRISE_SHARE_MIN = 1e-12
 
 # By the words of `ACTIONS`.
 Ways = Mapping[str, Recurrence]
@@ -84,19 +83,11 @@ def fit_ways(
         size_max=policy.cluster_size_max,
     )
     change = _last_changes(returns, cluster, policy)
-    length = returns.shape[1]
-    # Three windows have to follow a change, or there is too little to fit on.
-    short_start = np.minimum(change, length - 3 * policy.window_sessions)
-    short_start = np.maximum(np.maximum(start, short_start), length - policy.short_sessions)
-    keep, keep_space, residual = _fit_way(
-        returns, start, cluster, policy.energy_share_min, policy, decomposer
-    )
-    high, high_space, high_residual = _fit_way(
-        returns, start, cluster, policy.high_energy_share_min, policy, decomposer
-    )
-    short, short_space, short_residual = _fit_way(
-        returns, short_start, cluster, policy.energy_share_min, policy, decomposer
-    )
+    fit = partial(_fit_way, returns, cluster, policy, decomposer)
+    keep, keep_space, residual = fit(start, policy.energy_share_min)
+    high, high_space, high_residual = fit(start, policy.high_energy_share_min)
+    short_start = _short_starts(start, change, returns.shape[1], policy)
+    short, short_space, short_residual = fit(short_start, policy.energy_share_min)
     is_usable = _is_usable(residual, returns, policy)
     has_short = _is_usable(short_residual, returns, policy)
     has_high = _is_usable(high_residual, returns, policy)
@@ -126,7 +117,7 @@ def sweep_ways(
 def signs(course: Sweep, variance: FloatArray, policy: MssaRlPolicy) -> Signs:
     """Code the state before every session from the surprises of the kept way until then."""
     alarms = cusum(
-        course.errors / np.sqrt(course.variances),
+        course.standardised_errors(),
         slack_std=policy.cusum_slack_std,
         limit_std=policy.cusum_limit_std,
     )
@@ -147,11 +138,11 @@ def signs(course: Sweep, variance: FloatArray, policy: MssaRlPolicy) -> Signs:
 
 def _fit_way(
     returns: FloatArray,
-    start: IntArray,
     cluster: IntArray,
-    energy_share_min: float,
     policy: MssaRlPolicy,
     decomposer: Decomposer,
+    start: IntArray,
+    energy_share_min: float,
 ) -> tuple[Recurrence, Subspaces, ResidualModel]:
     """One subspace per cluster from the stacked matrices, then each path's own residual."""
     paths = paths_of(returns, start)
@@ -185,6 +176,13 @@ def _fit_way(
     return way, subspaces, residual
 
 
+def _short_starts(start: IntArray, change: IntArray, length: int, policy: MssaRlPolicy) -> IntArray:
+    """From the last change on; three windows have to follow it, and no more than the policy's."""
+    after_change = np.minimum(change, length - 3 * policy.window_sessions)
+    after_change = np.maximum(after_change, length - policy.short_sessions)
+    return np.maximum(start, after_change)
+
+
 def _spread(paths: Paths, returns: FloatArray) -> FloatArray:
     centred = np.where(paths.known, returns - paths.drift[:, None], 0.0)
     spread = np.sqrt(np.sum(centred * centred, axis=1) / np.maximum(paths.known.sum(axis=1), 1))
@@ -192,7 +190,7 @@ def _spread(paths: Paths, returns: FloatArray) -> FloatArray:
 
 
 def _is_usable(residual: ResidualModel, returns: FloatArray, policy: MssaRlPolicy) -> BoolArray:
-    floor = _SURPRISE_SHARE_MIN * np.nanmean(returns * returns, axis=1)
+    floor = SURPRISE_SHARE_MIN * np.nanmean(returns * returns, axis=1)
     usable: BoolArray = (residual.count >= policy.surprises_min) & (residual.variance > floor)
     return usable
 

@@ -24,6 +24,9 @@ from quant.market.panel import FloatArray
 RESIDUAL_ORDERS: Final = ((0, 0), (1, 0), (2, 0), (0, 1), (1, 1))
 RESIDUAL_LAGS: Final = 2
 
+# Surprises this small beside the returns are rounding: the series is its own exact continuation.
+SURPRISE_SHARE_MIN: Final = 1e-12
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Paths:

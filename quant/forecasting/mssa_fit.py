@@ -55,9 +55,8 @@ def fit_together(task: FitTogether) -> list[WaysFit | Failed]:
     """Walk forward, learn the table, and fit the ways anew on the last sessions."""
     policy, decomposer = task.policy, decomposer_for(task.policy.device)
     start = _first_known(task.values)
-    transitions = walk_forward(
-        task.values, start, task.symbols, policy=policy, decomposer=decomposer
-    )
+    rehearsal = walk_forward(task.values, start, task.symbols, policy=policy, decomposer=decomposer)
+    transitions = rehearsal.transitions
     table = learn(
         transitions,
         states_count=STATES_COUNT,
@@ -72,6 +71,7 @@ def fit_together(task: FitTogether) -> list[WaysFit | Failed]:
         "policy": policy_number(policy),
         **anchor_param(task.session),
         **_table_params(table),
+        **{f"{name}_trust": share for name, share in rehearsal.trust.items()},
     }
     return [
         WaysFit(
@@ -79,6 +79,7 @@ def fit_together(task: FitTogether) -> list[WaysFit | Failed]:
             diagnostics={
                 "decomposer": decomposer.name,
                 "transitions": len(transitions),
+                **{f"trust_{name}": share for name, share in rehearsal.trust.items()},
                 **_diagnostics(fitted, task.symbols, row),
             },
         )

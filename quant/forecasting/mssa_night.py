@@ -65,6 +65,7 @@ class Night:
             "action_state": f"change {change}, errors {size}",
             "action_reason": f"{ACTIONS[action]} {why}" if action else why,
             "action_advantage": gain,
+            "action_trust": float(self.ways[ACTIONS[action]].trust[row, 0]),
             "recent_error_ratio": float(self.signs.error_ratio[-1, row]),
             **cusum_notes(self.signs.alarms, row),
         }
@@ -101,8 +102,12 @@ def run_night(
 
 def _way_of(states: Sequence[FittedState], name: str) -> Recurrence:
     days = np.arange(1, HORIZON_DAYS_MAX + 1)
-    one_day = column(states, f"{name}_doubt_one_day")
-    return replace(recurrence_of(states, prefix=f"{name}_"), doubt=one_day[:, None] * days * days)
+    one_day, trust = (column(states, f"{name}_{what}") for what in ("doubt_one_day", "trust"))
+    return replace(
+        recurrence_of(states, prefix=f"{name}_"),
+        doubt=one_day[:, None] * days * days,
+        trust=np.repeat(trust[:, None], HORIZON_DAYS_MAX, axis=1),
+    )
 
 
 def _advantage_of(states: Sequence[FittedState]) -> FloatArray:

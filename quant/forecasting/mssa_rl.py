@@ -1,10 +1,11 @@
 """MSSA-RL: one low-rank signal per cluster of symbols, and a learned choice when it breaks.
 
 The paths of correlated symbols are stacked into one matrix whose leading directions give a common
-recurrence (multivariate SSA; Agarwal, Dahleh, Shah and Shen, NeurIPS 2023). Four ways to forecast
+recurrence (multivariate SSA; Agarwal, Alomar and Shah, arXiv 2006.13448). Four ways to forecast
 stand ready: keep it, fit it on a shortened window, raise its rank, or shrink to the drift. Which
 one speaks is looked up in a table, by what the change alarm and the recent errors say before the
-session; the table is learned by walking forward through the fit window (`arms`, `qlearning`).
+session. The table is learned by walking forward through the fit window, and so is the share that
+is kept of what each way promises beside the drift (`rehearsal`, `qlearning`).
 
 Between fits nothing is estimated: the stored recurrences run, the state is read off, the table is
 asked. A symbol's numbers depend on the universe it was fitted in, through its cluster and through
@@ -22,9 +23,7 @@ from numpy.typing import NDArray
 
 from quant.core.compute import Failed, fan_out
 from quant.core.errors import ModelError
-from quant.forecasting.arms import (
-    ACTIONS,
-)
+from quant.forecasting.arms import ACTIONS
 from quant.forecasting.filtering import FilterModel, at_horizons
 from quant.forecasting.fitting import fit_window
 from quant.forecasting.forecast import ForecastBatch, Predictive
@@ -37,9 +36,7 @@ from quant.forecasting.mssa_fit import (
 )
 from quant.forecasting.mssa_night import run_night
 from quant.forecasting.port import Cost, FittedState, Params
-from quant.forecasting.recurrence import (
-    forecast_sums,
-)
+from quant.forecasting.recurrence import forecast_sums, normal_predictive
 from quant.forecasting.returns import ReturnPanel, why_unusable
 from quant.forecasting.ssa_policy import MssaRlPolicy
 from quant.market.panel import FloatArray
@@ -54,8 +51,8 @@ class MssaRlForecaster(FilterModel):
     name: ClassVar[str] = "mssa_rl"
     version: ClassVar[str] = "1"
     cost: ClassVar[Cost] = Cost(
-        fit_ms_per_symbol=8.0,
-        forecast_ms_per_symbol=0.5,
+        fit_ms_per_symbol=6.0,
+        forecast_ms_per_symbol=1.3,
         heavy_imports=("scipy.special", "ruptures"),
     )
 
@@ -123,7 +120,7 @@ class MssaRlForecaster(FilterModel):
             )
             means.append(mean)
             variances.append(surprise + doubt)
-        return _normal(
+        return normal_predictive(
             at_horizons(_chosen(means, action), horizons),
             at_horizons(_chosen(variances, action), horizons),
         )
@@ -137,7 +134,7 @@ class MssaRlForecaster(FilterModel):
         doubts = [night.ways[name].doubt[:, 0] for name in ACTIONS]
         variances = [c.variances[after] + d for c, d in zip(courses, doubts, strict=True)]
         means = [course.means[after] for course in courses]
-        return _normal(_chosen(means, action).T, _chosen(variances, action).T)
+        return normal_predictive(_chosen(means, action).T, _chosen(variances, action).T)
 
     def _with_actions(self, states: Sequence[FittedState], known: ReturnPanel) -> list[FittedState]:
         speaking = [state for state in states if state.is_usable and state.model == self.name]
@@ -208,9 +205,3 @@ def _chosen(of_ways: list[FloatArray], action: NDArray[Any]) -> FloatArray:
     index = action.reshape(1, *action.shape, *[1] * (stacked.ndim - 1 - action.ndim))
     chosen: FloatArray = np.take_along_axis(stacked, index, axis=0)[0]
     return chosen
-
-
-def _normal(mean: FloatArray, variance: FloatArray) -> Predictive:
-    return Predictive(
-        mean=mean, std=np.sqrt(variance), degrees_of_freedom=np.full(mean.shape, np.inf)
-    )

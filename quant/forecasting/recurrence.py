@@ -21,6 +21,7 @@ import numpy as np
 
 from quant.core.errors import DataError
 from quant.forecasting.filtering import column, filter_start
+from quant.forecasting.forecast import Predictive
 from quant.forecasting.kernels import IntArray
 from quant.forecasting.policy import HORIZON_DAYS_MAX
 from quant.forecasting.port import FittedState, Params
@@ -88,6 +89,11 @@ class Sweep:
     history: FloatArray
     next_variance: FloatArray
 
+    def standardised_errors(self) -> FloatArray:
+        """Surprises in units of what was expected of them."""
+        standardised: FloatArray = self.errors / np.sqrt(self.variances)
+        return standardised
+
 
 def product_coefficients(signal: FloatArray, residual: FloatArray) -> FloatArray:
     """Lags of (1 - A)(1 - S) from those of S and A; a leading axis is carried along."""
@@ -143,6 +149,7 @@ def forecast_sums(
     """Mean of the sum of the next 1..horizon returns, variance by surprises, variance by doubt.
 
     A surprise goes on through the recurrence, so each is counted with its weight on the sum's end.
+    As far as the recurrence is not trusted, a surprise simply stays, as in a walk around the drift.
     """
     coefficients = params.coefficients()
     promised = _continuation(coefficients, course.history, horizon) - course.history[:, :1]
@@ -154,7 +161,8 @@ def forecast_sums(
     for step in range(horizon):
         for back in range(step + 1):
             weight = weights[:, step - back]
-            surprise[:, step] += weight * weight * expected[:, back]
+            share = params.trust[:, step] * (weight * weight) + (1.0 - params.trust[:, step])
+            surprise[:, step] += share * expected[:, back]
     return means, surprise, params.doubt[:, :horizon]
 
 
@@ -180,6 +188,13 @@ def weights_ahead(coefficients: FloatArray, steps: int) -> FloatArray:
         shifted = np.concatenate([row[..., 1:], np.zeros_like(row[..., :1])], axis=-1)
         row = row[..., :1] * coefficients + shifted
     return weights
+
+
+def normal_predictive(mean: FloatArray, variance: FloatArray) -> Predictive:
+    """Normal around the mean; the tails of a share are fatter, which the residual tests record."""
+    return Predictive(
+        mean=mean, std=np.sqrt(variance), degrees_of_freedom=np.full(mean.shape, np.inf)
+    )
 
 
 def recurrence_params(

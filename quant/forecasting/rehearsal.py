@@ -5,7 +5,8 @@ what is learned from their rewards (`qlearning`). A fold sees nothing of its own
 even which symbols are correlated there.
 """
 
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,36 @@ from quant.forecasting.ssa_policy import MssaRlPolicy
 from quant.market.panel import FloatArray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rehearsal:
+    """What the walk teaches: transitions with rewards, and the share to keep of each way's promise.
+
+    The share is the slope of returns on promises, both beside the drift (Mincer and Zarnowitz
+    1969), over all symbols and folds: out of sample, and so without the flattery of a fit. A way
+    without a record keeps nothing. `promised` and `came` are what it was taken from, (transitions,
+    actions), in deviations that the kept way expected.
+    """
+
+    transitions: Transitions
+    trust: Mapping[str, float]
+    promised: FloatArray
+    came: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Fold:
+    """Counted cells: state before and after, and per way what was promised and what came.
+
+    Both are beside the way's drift and in deviations that the kept way expected for the session, so
+    that a storm does not drown what can be learned in calm.
+    """
+
+    state: IntArray
+    following: IntArray
+    promised: FloatArray
+    came: FloatArray
+
+
 def walk_forward(
     returns: FloatArray,
     start: IntArray,
@@ -28,13 +59,14 @@ def walk_forward(
     *,
     policy: MssaRlPolicy,
     decomposer: Decomposer,
-) -> Transitions:
-    """What each way earned on sessions it was not fitted on, fold by fold through (symbols, n).
+) -> Rehearsal:
+    """Run every way on sessions it was not fitted on, fold by fold through (symbols, sessions).
 
-    A reward is what the way saved of the kept way's squared error, in variances of the latter.
+    A reward is what the way saved of the kept way's squared error, in variances that the latter
+    expected for the session, with each way's promise at the share that is kept of it.
     """
     length, keep = returns.shape[1], policy.keep_sessions
-    pieces = []
+    folds = []
     for begin in range(keep, length, policy.walk_forward_sessions):
         end = min(begin + policy.walk_forward_sessions, length)
         own_start = np.maximum(start - (begin - keep), 0)
@@ -43,11 +75,21 @@ def walk_forward(
         if len(able):
             piece = returns[able, begin - keep : end]
             names = tuple(symbols[row] for row in able)
-            pieces.append(_fold(piece, own_start[able], names, keep, policy, decomposer))
-    return Transitions(
-        state=_joined([piece.state for piece in pieces], (0,)),
-        reward=_joined([piece.reward for piece in pieces], (0, len(ACTIONS))).astype(float),
-        following=_joined([piece.following for piece in pieces], (0,)),
+            folds.append(_fold(piece, own_start[able], names, keep, policy, decomposer))
+    promised = _joined([fold.promised for fold in folds], (0, len(ACTIONS))).astype(float)
+    came = _joined([fold.came for fold in folds], (0, len(ACTIONS))).astype(float)
+    trust = _slopes(promised, came, policy)
+    squares = (came - trust * promised) ** 2
+    reward = np.clip(squares[:, :1] - squares, -policy.reward_max, policy.reward_max)
+    return Rehearsal(
+        transitions=Transitions(
+            state=_joined([fold.state for fold in folds], (0,)),
+            reward=reward,
+            following=_joined([fold.following for fold in folds], (0,)),
+        ),
+        trust=dict(zip(ACTIONS, trust.tolist(), strict=True)),
+        promised=promised,
+        came=came,
     )
 
 
@@ -58,23 +100,33 @@ def _fold(
     train: int,
     policy: MssaRlPolicy,
     decomposer: Decomposer,
-) -> Transitions:
+) -> _Fold:
     fitted = fit_ways(returns[:, :train], start, symbols, policy=policy, decomposer=decomposer)
     usable = fitted.is_usable
     ways = {name: _rows(way, usable) for name, way in fitted.ways.items()}
     seen, start = np.ascontiguousarray(returns[usable].T), start[usable]
     courses = sweep_ways(ways, seen, start, np.full(len(start), train - 1))
-    keep = ways["keep"]
-    state = signs(courses["keep"], keep.variance, policy).code
-    squares = np.stack([courses[name].errors ** 2 for name in ACTIONS], axis=-1)
-    reward = (squares[..., :1] - squares) / keep.variance[:, None]
-    reward = np.clip(reward, -policy.reward_max, policy.reward_max)
-    counted: BoolArray = np.logical_and.reduce(np.isfinite(reward[train:]), axis=-1)
-    return Transitions(
+    state = signs(courses["keep"], ways["keep"].variance, policy).code
+    unit = np.sqrt(courses["keep"].variances)
+    came = np.stack([(seen - ways[name].drift) / unit for name in ACTIONS], axis=-1)
+    left = np.stack([courses[name].errors / unit for name in ACTIONS], axis=-1)
+    counted: BoolArray = np.logical_and.reduce(np.isfinite(left[train:]), axis=-1)
+    return _Fold(
         state=state[train:-1][counted],
-        reward=reward[train:][counted],
         following=state[train + 1 :][counted],
+        promised=(came - left)[train:][counted],
+        came=came[train:][counted],
     )
+
+
+def _slopes(promised: FloatArray, came: FloatArray, policy: MssaRlPolicy) -> FloatArray:
+    """Per way, between nothing and all; a single crash counts as three deviations here too."""
+    bounded = np.clip(came, -np.sqrt(policy.reward_max), np.sqrt(policy.reward_max))
+    power = np.sum(promised * promised, axis=0)
+    together = np.sum(promised * bounded, axis=0)
+    slopes = np.divide(together, power, out=np.zeros_like(power), where=power > 0.0)
+    bounded_slopes: FloatArray = np.clip(slopes, 0.0, 1.0)
+    return bounded_slopes
 
 
 def _rows(way: Recurrence, rows: BoolArray) -> Recurrence:

@@ -1,8 +1,8 @@
 """SAMOSSA: a low-rank signal in the path of prices, and an AR on what it misses.
 
-Agarwal, Dahleh, Shah and Shen (SAMoSSA, NeurIPS 2023): the Page matrix of the series is cut to its
-leading singular triples, which gives a linear recurrence for the signal; an AR continues what the
-recurrence misses. The series is the log price around its drift line. On returns themselves, which
+After SAMoSSA (arXiv 2305.16491): the Page matrix of the series is cut to its leading singular
+triples, which gives a linear recurrence for the signal; an AR continues what the recurrence misses.
+The series is the log price around its drift line. On returns themselves, which
 are nearly white, nine tenths of the energy would be nine tenths of the noise; on the path they are
 its slow swings, and the forecast of a return is the drift plus the change that the swing promises.
 
@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 
 from quant.core.errors import ModelError
-from quant.forecasting.changes import CusumPath, cusum, cusum_notes, mean_changes
+from quant.forecasting.changes import cusum, cusum_notes, mean_changes
 from quant.forecasting.doubt import doubt_and_trust
 from quant.forecasting.filtering import FilterModel, at_horizons
 from quant.forecasting.fitting import FitOutcome, FitTask, finite_params, fit_panel
@@ -30,6 +30,7 @@ from quant.forecasting.forecast import Diagnostics, ForecastBatch, Predictive
 from quant.forecasting.lowrank import (
     RESIDUAL_LAGS,
     RESIDUAL_ORDERS,
+    SURPRISE_SHARE_MIN,
     Paths,
     ResidualModel,
     paths_of,
@@ -40,10 +41,10 @@ from quant.forecasting.policy import HORIZON_DAYS_MAX
 from quant.forecasting.port import Cost, FittedState, Params
 from quant.forecasting.recurrence import (
     Recurrence,
-    Sweep,
     anchor_param,
     filter_rows,
     forecast_sums,
+    normal_predictive,
     recurrence_of,
     recurrence_params,
     sweep,
@@ -53,9 +54,6 @@ from quant.forecasting.returns import ReturnPanel
 from quant.forecasting.ssa import Triples, columns_of, components, decompose, growth_per_step
 from quant.forecasting.ssa_policy import SsaPolicy
 from quant.market.panel import FloatArray
-
-# Surprises this small beside the returns are rounding: the series is its own exact continuation.
-_SURPRISE_SHARE_MIN = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +65,8 @@ class SamossaForecaster(FilterModel):
     name: ClassVar[str] = "samossa"
     version: ClassVar[str] = "1"
     cost: ClassVar[Cost] = Cost(
-        fit_ms_per_symbol=6.0,
-        forecast_ms_per_symbol=0.2,
+        fit_ms_per_symbol=5.5,
+        forecast_ms_per_symbol=0.9,
         heavy_imports=("scipy.signal", "scipy.special", "ruptures"),
     )
 
@@ -115,14 +113,16 @@ class SamossaForecaster(FilterModel):
         params, (begin, *rows) = recurrence_of(states), filter_rows(states, panel)
         course = sweep(params, panel.values.T[begin:], *rows)
         means, surprise, doubt = forecast_sums(params, course, max(horizons))
-        return _normal(at_horizons(means, horizons), at_horizons(surprise + doubt, horizons))
+        return normal_predictive(
+            at_horizons(means, horizons), at_horizons(surprise + doubt, horizons)
+        )
 
     def path(self, states: Sequence[FittedState], panel: ReturnPanel, first: int) -> Predictive:
         """The filter's own one-step forecasts."""
         params, (begin, *rows) = recurrence_of(states), filter_rows(states, panel)
         course = sweep(params, panel.values.T[begin:], *rows)
         variances = course.variances[first - begin :].T + params.doubt[:, :1]
-        return _normal(course.means[first - begin :].T, variances)
+        return normal_predictive(course.means[first - begin :].T, variances)
 
     def _with_alarms(self, states: Sequence[FittedState], known: ReturnPanel) -> list[FittedState]:
         speaking = [state for state in states if state.is_usable and state.model == self.name]
@@ -131,21 +131,16 @@ class SamossaForecaster(FilterModel):
         panel = known.rows(tuple(state.symbol for state in speaking))
         begin, *rows = filter_rows(speaking, panel)
         course = sweep(recurrence_of(speaking), panel.values.T[begin:], *rows)
-        alarms = change_alarms(course, self.ssa)
+        alarms = cusum(
+            course.standardised_errors(),
+            slack_std=self.ssa.cusum_slack_std,
+            limit_std=self.ssa.cusum_limit_std,
+        )
         notes = {state.symbol: cusum_notes(alarms, row) for row, state in enumerate(speaking)}
         return [
             replace(state, diagnostics={**state.diagnostics, **notes.get(state.symbol, {})})
             for state in states
         ]
-
-
-def change_alarms(course: Sweep, policy: SsaPolicy) -> CusumPath:
-    """Sums over surprises in units of what was expected of them."""
-    return cusum(
-        course.errors / np.sqrt(course.variances),
-        slack_std=policy.cusum_slack_std,
-        limit_std=policy.cusum_limit_std,
-    )
 
 
 def fit_samossa(task: FitTask, ssa: SsaPolicy) -> FitOutcome:
@@ -164,7 +159,7 @@ def fit_samossa(task: FitTask, ssa: SsaPolicy) -> FitOutcome:
         triples.left[None], np.array([triples.rank]), growth_max=ssa.growth_per_session_max
     )
     residual = residual_model(paths, signal)
-    if not residual.variance[0] > _SURPRISE_SHARE_MIN * np.nanvar(task.values):
+    if not residual.variance[0] > SURPRISE_SHARE_MIN * np.nanvar(task.values):
         raise ModelError("its returns continue themselves exactly and leave no variance")
     doubt, trust = doubt_and_trust(paths, signal, residual, ssa)
     params = Recurrence(
@@ -238,9 +233,3 @@ def _change_notes(values: FloatArray, ssa: SsaPolicy) -> Diagnostics:
         "changes_in_window": len(places),
         "sessions_since_change": len(values) - places[-1] if places else None,
     }
-
-
-def _normal(mean: FloatArray, variance: FloatArray) -> Predictive:
-    return Predictive(
-        mean=mean, std=np.sqrt(variance), degrees_of_freedom=np.full(mean.shape, np.inf)
-    )

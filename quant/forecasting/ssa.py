@@ -167,7 +167,7 @@ def recurrence(left: FloatArray) -> FloatArray:
 
     `left` is (..., window, rank) with orthonormal columns. The last row of the subspace is written
     in terms of the others, with the smallest norm (Golyandina, Nekrutkin and Zhigljavsky 2001,
-    theorem 5.2). A subspace that holds the last unit vector has no such relation: those get NaN.
+    chapter 2). A subspace that holds the last unit vector has no such relation: those get NaN.
     """
     last = left[..., -1, :]
     verticality = np.sum(last * last, axis=-1)

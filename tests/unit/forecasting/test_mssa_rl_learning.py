@@ -103,78 +103,95 @@ def test_symbols_that_move_together_are_grouped_and_the_group_has_a_size():
     assert np.isfinite(correlated_clusters(returns, names, correlation_min=0.5, size_max=8)).all()
 
 
-def _broken_market(seed: int, symbols: int = 6, count: int = 756) -> ReturnPanel:
-    """Calm stretches with a slow swing that the recurrence knows, and storms where it is gone.
+def _broken_market(seed: int, kind: str, symbols: int = 6, count: int = 756) -> ReturnPanel:
+    """A slow swing that the recurrence knows, and breaks of a month or two, at random, without it.
 
-    In a storm of two months the swing stops and returns grow three times as wild; what the
-    recurrence promises is then wrong, and the drift is the better forecast. Storms and calms
-    alternate irregularly, and errors tell them apart.
+    In a "storm" nothing swings and returns are seven times as wild: what the recurrence promises is
+    wrong then. In a "fast" break another, quicker swing takes its place, which only a higher rank
+    knows.
     """
     rng = np.random.default_rng(seed)
-    is_storm = np.zeros(count, dtype=bool)
-    t = int(rng.integers(60, 120))
+    is_broken, t = np.zeros(count, dtype=bool), int(rng.integers(40, 100))
     while t < count:
-        length = int(rng.integers(35, 60))
-        is_storm[t : t + length] = True
+        length = int(rng.integers(20, 40))
+        is_broken[t : t + length] = True
         t += length + int(rng.integers(70, 130))
-    swing = 0.012 * np.cos(np.arange(count) / 5)
-    rows = np.where(is_storm, 0.0, swing) + np.where(is_storm, 0.03, 0.006) * rng.standard_normal(
-        (symbols, count)
-    )
-    days = pd.bdate_range("2016-01-01", periods=count).to_numpy().astype("datetime64[D]")
+    days = np.arange(count)
+    slow, quick = 0.012 * np.cos(days / 5), 0.03 * np.cos(days / 1.3)
+    swing = np.where(is_broken, 0.0 if kind == "storm" else quick, slow)
+    noise = np.where(is_broken & (kind == "storm"), 0.03, 0.004)
     return ReturnPanel(
-        symbols=tuple(f"S{row}" for row in range(symbols)), sessions=days, values=rows
+        symbols=tuple(f"S{row}" for row in range(symbols)),
+        sessions=pd.bdate_range("2016-01-01", periods=count).to_numpy().astype("datetime64[D]"),
+        values=swing + noise * rng.standard_normal((symbols, count)),
     )
 
 
-def test_the_learned_policy_beats_always_keep_where_regimes_break():
-    """A planted case, out of sample: five markets, learned on two years, judged on the third.
+@pytest.mark.parametrize(("kind", "least", "mean"), [("storm", 0.005, 0.02), ("fast", 0.04, 0.07)])
+def test_the_learned_policy_beats_always_keep_where_regimes_break(kind, least, mean):
+    """Planted cases, out of sample: learned on two years, judged on the third by squared error.
 
-    The judge is the squared error saved against keeping. Between 7 and 15 % of it were, in all
-    five; the bounds leave room for another machine's rounding, not for another rule.
+    Of the error of always keeping it saved 2.0, 3.7 and 5.5 % in storms, and 7.8, 15.5 and 8.9 %
+    where another swing came. The bounds leave room for another machine's rounding, not for another
+    rule. (Where every second return turns about instead, it saves nothing: the AR sees to that.)
     """
     saved = []
-    for seed in range(5):
-        panel = _broken_market(seed)
-        keep_always = MssaRlPolicy(intervention_margin=1e9)
+    for seed in range(3):
+        panel = _broken_market(seed, kind)
         errors = []
-        for mssa in (MssaRlPolicy(), keep_always):
+        for margin in (MssaRlPolicy().intervention_margin, 1e9):
+            mssa = MssaRlPolicy(intervention_margin=margin)
             forecaster = MssaRlForecaster(policy=ForecastPolicy(), mssa=mssa)
             path = roll(forecaster, panel, sessions_count=252, refit_every_sessions=63).path
             errors.append((panel.values[:, -252:] - path.mean) ** 2)
         saved.append(float(np.mean(errors[1] - errors[0]) / np.mean(errors[1])))
-    assert np.mean(saved) > 0.08
-    assert min(saved) > 0.04
+    assert min(saved) > least
+    assert np.mean(saved) > mean
+
+
+def _rehearse(values: np.ndarray):
+    names = tuple(f"S{row}" for row in range(len(values)))
+    start = np.zeros(len(values), dtype=np.int64)
+    return walk_forward(values, start, names, policy=MssaRlPolicy(), decomposer=NumpyDecomposer())
 
 
 def test_a_rehearsal_sees_nothing_of_its_own_test_sessions():
-    """Rewriting the last fold changes neither states nor rewards of the folds before it."""
-    panel = _broken_market(1, count=504)
-    policy, decomposer = MssaRlPolicy(), NumpyDecomposer()
-    start = np.zeros(6, dtype=np.int64)
-    changed = panel.values.copy()
+    """Rewriting the last fold changes no promise and no state of the folds before it."""
+    values = _broken_market(1, "storm", count=504).values
+    changed = values.copy()
     changed[:, -63:] *= -3.0
-    logs = [
-        walk_forward(values, start, panel.symbols, policy=policy, decomposer=decomposer)
-        for values in (panel.values, changed)
-    ]
-    assert len(logs[0]) == len(logs[1]) == 6 * 252
+    one, other = _rehearse(values), _rehearse(changed)
+    assert len(one.transitions) == len(other.transitions) == 6 * 252
     before = 6 * 189
-    np.testing.assert_array_equal(logs[0].state[:before], logs[1].state[:before])
-    np.testing.assert_array_equal(logs[0].reward[:before], logs[1].reward[:before])
-    assert (logs[0].reward[before:] != logs[1].reward[before:]).any()
-    assert (logs[0].reward[:, 0] == 0.0).all()
+    np.testing.assert_array_equal(one.transitions.state[:before], other.transitions.state[:before])
+    np.testing.assert_array_equal(one.promised[:before], other.promised[:before])
+    assert (one.promised[before:] != other.promised[before:]).any()
+    assert (one.transitions.reward[:, 0] == 0.0).all()
+    assert (one.promised[:, ACTIONS.index("drift")] == 0.0).all()
+
+
+def test_promises_are_trusted_as_far_as_they_came_true_out_of_sample():
+    """Nearly in full on a clean swing, not at all on noise; and rewards follow by arithmetic."""
+    rng = np.random.default_rng(0)
+    noise = 0.01 * rng.standard_t(6, (12, 504))
+    swing = 0.02 * np.cos(np.arange(504) / 3)
+    on_noise, on_swing = _rehearse(noise), _rehearse(swing + 0.2 * noise)
+    assert max(on_noise.trust.values()) < 0.1
+    assert on_swing.trust["keep"] > 0.9
+    kept = np.array([on_swing.trust[name] for name in ACTIONS])
+    squares = (on_swing.came - kept * on_swing.promised) ** 2
+    expected = np.clip(squares[:, :1] - squares, -9.0, 9.0)
+    np.testing.assert_allclose(on_swing.transitions.reward, expected)
 
 
 def test_states_say_what_stood_before_the_session():
     """A jump of six deviations alarms the session after it and not its own; then it fades."""
-    panel = _broken_market(2, symbols=3, count=252)
     rng = np.random.default_rng(0)
     values = 0.01 * rng.standard_normal((3, 252))
     values[0, 200] = 0.09
     policy, start = MssaRlPolicy(), np.zeros(3, dtype=np.int64)
     fitted = fit_ways(
-        values[:, :190], start, panel.symbols, policy=policy, decomposer=NumpyDecomposer()
+        values[:, :190], start, tuple("ABC"), policy=policy, decomposer=NumpyDecomposer()
     )
     courses = sweep_ways(fitted.ways, values.T, start, np.full(3, 189))
     code = signs(courses["keep"], fitted.ways["keep"].variance, policy).code

@@ -7,11 +7,7 @@ from hypothesis import strategies as st
 
 from quant.forecasting.kernels import ArmaParams, arma_filter, arma_forecast, arma_start
 from quant.forecasting.volatility_kernels import (
-    EgarchParams,
     GarchParams,
-    egarch_filter,
-    egarch_forecast,
-    egarch_start,
     garch_filter,
     garch_forecast,
     garch_start,
@@ -41,7 +37,15 @@ def _garch(symbols=1) -> GarchParams:
     )
 
 
-ORDERS = [((0.3,), ()), ((), (0.4,)), ((0.5, -0.2), (0.3,)), ((0.2,), (0.4, -0.3, 0.1)), ((), ())]
+LONG = (0.3, 0.0, 0.0, 0.0, 0.4, -0.12)  # an AR(1) times a weekly one
+ORDERS = [
+    (LONG, (0.2,)),
+    ((0.3,), ()),
+    ((), (0.4,)),
+    ((0.5, -0.2), (0.3,)),
+    ((0.2,), (0.4, -0.3, 0.1)),
+    ((), ()),
+]
 
 
 @pytest.mark.parametrize(("ar", "ma"), ORDERS)

@@ -16,7 +16,8 @@ from quant.forecasting.arma_order import ArmaOrder
 from quant.forecasting.css import CssFit, fit_css, is_admissible, log_likelihood
 from quant.market.panel import FloatArray
 
-# On the bundled stocks the order that wins is among the first seven of the ranking.
+# Measured 2026-11 on 40 windows of the bundled stocks, 2018 to 2020 with their turmoil included:
+# with 12 the winner loses more than 2 of AICc to statsforecast's on two of them, with 8 on three.
 _FITTED_COUNT = 12
 _WITHOUT_CONSTANT_COUNT = 4
 _CONFIRMED_COUNT = 6

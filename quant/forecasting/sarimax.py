@@ -50,8 +50,8 @@ class SarimaxForecaster(FilterModel):
     name: ClassVar[str] = "sarimax"
     version: ClassVar[str] = "2"
     cost: ClassVar[Cost] = Cost(
-        fit_ms_per_symbol=16.0,
-        forecast_ms_per_symbol=0.5,
+        fit_ms_per_symbol=20.0,
+        forecast_ms_per_symbol=0.2,
         heavy_imports=("statsmodels.tsa.statespace.sarimax", "scipy.signal"),
     )
 

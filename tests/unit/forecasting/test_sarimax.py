@@ -19,6 +19,7 @@ from quant.forecasting.sarimax_fit import fit_sarimax, scale_regressors
 from tests.unit.forecasting.test_arma_search import simulate
 
 AUTOMATIC = ForecastPolicy(fit_window_sessions=5000)
+WITH_X = AUTOMATIC.model_copy(update={"sarimax_regressors": ("x",)})
 
 
 def _panel(values: np.ndarray, regressors: dict[str, np.ndarray] | None = None) -> ReturnPanel:
@@ -140,7 +141,7 @@ def test_a_regressor_known_the_day_before_is_found_and_used(as_of):
     values = draws.normal(0, 0.01, 800)
     values[1:] += 0.004 * (feature[:-1] - 20.0)
     panel = _panel(values, {"momentum": feature, "noise": draws.normal(0, 1, 800)})
-    policy = ForecastPolicy(fit_window_sessions=800)
+    policy = ForecastPolicy(fit_window_sessions=800, sarimax_regressors=("noise", "momentum"))
     state = _fit(panel, policy)
     assert state.params["slope:momentum"] == pytest.approx(0.004, abs=3 * 0.01 / 2 / np.sqrt(800))
     assert state.params["centre:momentum"] == pytest.approx(20.0, abs=0.3)
@@ -187,9 +188,11 @@ def test_a_panel_without_the_regressors_of_the_fit_is_refused(as_of):
     """Leaving an effect out silently would be another forecast."""
     draws = np.random.default_rng(2)
     panel = _panel(draws.normal(0, 0.01, 300), {"x": draws.normal(size=300)})
-    state = _fit(panel)
+    state = _fit(panel, WITH_X)
     bare = ReturnPanel(symbols=panel.symbols, sessions=panel.sessions, values=panel.values)
-    model = SarimaxForecaster(policy=AUTOMATIC)
+    model = SarimaxForecaster(policy=WITH_X)
+    with pytest.raises(DataError, match="there is no regressor x"):
+        model.fit(bare, session=_day(bare))
     with pytest.raises(DataError, match="regressor x, which the panel does not have"):
         model.forecast([state], bare, session=_day(panel), as_of=as_of, horizons=(1,))
 
@@ -201,9 +204,10 @@ def test_future_regressors_change_nothing(as_of):
     tampered = feature.copy()
     tampered[350:] = 1e6
     one, other = (_panel(values, {"x": x}) for x in (feature, tampered))
-    model = SarimaxForecaster(policy=AUTOMATIC)
+    model = SarimaxForecaster(policy=WITH_X)
     session = _day(one, 349)
     states = model.fit(one, session=session)
+    assert "slope:x" in states[0].params
     assert states == model.fit(other, session=session)
     ask = [
         model.forecast(states, panel, session=session, as_of=as_of, horizons=(1, 20)).forecasts
@@ -233,6 +237,25 @@ def test_a_start_of_an_order_that_the_policy_no_longer_allows_is_left_alone(few)
     task = FitTask(values=few.values[0, -504:], start=odd, policy=ForecastPolicy())
     cold = FitTask(values=few.values[0, -504:], start=None, policy=ForecastPolicy())
     assert fit_sarimax(task) == fit_sarimax(cold)
+
+
+def test_regressors_that_the_policy_does_not_name_are_left_alone():
+    """They may lie beside the returns for another model."""
+    draws = np.random.default_rng(4)
+    values, feature = draws.normal(0, 0.01, 300), draws.normal(size=300)
+    assert _fit(_panel(values, {"x": feature})) == _fit(_panel(values))
+
+
+def test_thirty_observations_are_enough_where_the_policy_says_so(as_of):
+    """A month and a half: few lags can be asked for, and the fit holds."""
+    panel = _panel(np.random.default_rng(5).normal(0, 0.01, 30))
+    policy = ForecastPolicy(model_observations_min=30, sarimax_aicc_gain_min=0.0)
+    state = _fit(panel, policy)
+    assert state.converged
+    batch = SarimaxForecaster(policy=policy).forecast(
+        [state], panel, session=_day(panel), as_of=as_of, horizons=(1, 5, 20)
+    )
+    assert len(batch.forecasts) == 3
 
 
 def test_what_residuals_fail_stands_in_words_beside_the_forecast(few, policy, as_of):

@@ -13,9 +13,10 @@ from quant.forecasting.arma_order import ArmaOrder, order_of
 from quant.forecasting.fitting import FitTask
 from quant.forecasting.policy import ForecastPolicy
 from quant.forecasting.port import FittedState, start_params
+from quant.forecasting.regressor_scaling import scale_regressors
 from quant.forecasting.returns import Regressors, ReturnPanel
 from quant.forecasting.sarimax import SarimaxForecaster
-from quant.forecasting.sarimax_fit import fit_sarimax, scale_regressors
+from quant.forecasting.sarimax_fit import fit_sarimax
 from tests.unit.forecasting.test_arma_search import simulate
 
 AUTOMATIC = ForecastPolicy(fit_window_sessions=5000)

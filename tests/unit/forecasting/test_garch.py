@@ -210,18 +210,18 @@ def test_an_egarch_that_does_not_forget_is_refused(monkeypatch):
     kind = VolatilityKind(model="egarch", distribution="normal")
     series = GarchSeries(values=np.random.default_rng(0).standard_t(6, 400))
     wild = np.array([0.0, -1.5, 0.3, -1.0, 0.9])
+
+    def end(theta: np.ndarray, log_variance: float) -> float:
+        """The recursion as Nelson writes it, held within what an exponential can take."""
+        for error in series.values - theta[0]:
+            shock = error / np.exp(0.5 * log_variance)
+            push = theta[2] * (abs(shock) - np.sqrt(2 / np.pi)) + theta[3] * shock
+            log_variance = np.clip(theta[1] + push + theta[4] * log_variance, -50.0, 50.0)
+        return log_variance
+
     for theta, forgets in ((_theta(kind), True), (wild, False)):
-        ends = []
-        for start in (-3.0, 3.0):
-            params = EgarchParams(
-                **_arrays(mean=0.0, log_omega=theta[1], alpha=theta[2], gamma=theta[3]),
-                **_arrays(beta=theta[4], backcast=1.0, expected_size=0.8),
-            )
-            begin = np.array([start])
-            ends.append(
-                egarch_filter(params, series.values[:, None], begin, np.zeros(1, dtype=np.int64))[1]
-            )
-        assert bool(abs(ends[0] - ends[1]) < 1e-6) is forgets
+        apart = abs(end(theta, -1.0) - end(theta, -1.001))
+        assert bool(apart < 1e-6) is forgets
         assert forgets_its_start(kind, theta, series) is forgets
 
     monkeypatch.setattr(garch_fit, "forgets_its_start", lambda *_: False)
@@ -306,6 +306,20 @@ def test_a_missing_return_leaves_an_egarch_at_its_expectation():
     )
     assert path[0, 0] == np.log(2.0)
     assert after[0] == pytest.approx(0.01 + 0.96 * np.log(2.0), rel=1e-15)
+
+
+def test_a_split_like_jump_does_not_blow_an_egarch_up():
+    """70 deviations in a day: the variance grows as after ten, to nine times; a rise less."""
+    params = _egarch(mean=0.0)
+    start = np.zeros(1, dtype=np.int64)
+    begin = np.log(np.array([2.0]))
+    _, fall = egarch_filter(params, np.array([[-70 * np.sqrt(2.0)]]), begin, start)
+    _, ten = egarch_filter(params, np.array([[-10 * np.sqrt(2.0)]]), begin, start)
+    _, rise = egarch_filter(params, np.array([[70 * np.sqrt(2.0)]]), begin, start)
+    assert fall[0] == pytest.approx(ten[0])
+    push = 0.15 * (10 - np.sqrt(2 / np.pi)) + 0.1 * 10
+    assert fall[0] == pytest.approx(0.01 + push + 0.96 * np.log(2.0))
+    assert rise[0] == pytest.approx(fall[0] - 2.0)
 
 
 def test_egarch_symbols_do_not_touch_each_other():

@@ -28,7 +28,7 @@ from quant.forecasting.arma_order import lags_of, order_of, polynomials
 from quant.forecasting.fitting import FitTask, unit_scale
 from quant.forecasting.garch_fit import fit_kinds
 from quant.forecasting.garch_likelihood import GarchSeries, VolatilityKind
-from quant.forecasting.order_search import aicc
+from quant.forecasting.order_candidates import aicc
 from quant.forecasting.policy import ForecastPolicy
 from quant.forecasting.port import Params
 from quant.forecasting.sarimax_fit import fit_sarimax

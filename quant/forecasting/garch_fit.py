@@ -35,7 +35,7 @@ _ITERATIONS_MAX = 200
 _ALPHAS, _PERSISTENCES = (0.01, 0.05, 0.1, 0.2), (0.5, 0.7, 0.9, 0.98)
 _GAMMAS = (-0.1, 0.0)
 # With an earlier fit at hand the grid only has to tell that the market has changed beyond it.
-_GRID_STEP_BESIDE_KNOWN = 3
+_GRID_STEP_BESIDE_KNOWN = 5
 _NU_START, _NU_MIN, _NU_MAX = 8.0, 2.05, 500.0
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from quant.core.errors import ModelError
 from quant.market.panel import FloatArray
 
 Kind = Literal["garch", "gjr", "egarch"]
@@ -109,7 +110,9 @@ def negative(
     run = _egarch if kind.model == "egarch" else _garch
     with np.errstate(over="ignore", invalid="ignore"):
         value, gradient = run(kind, theta, errors, series)
-    return value, np.nan_to_num(gradient, nan=0.0, posinf=_STEEPEST, neginf=-_STEEPEST)
+    if not np.isfinite(gradient).all():
+        gradient = np.nan_to_num(gradient, nan=0.0, posinf=_STEEPEST, neginf=-_STEEPEST)
+    return value, gradient
 
 
 def forgets_its_start(kind: VolatilityKind, theta: FloatArray, series: GarchSeries) -> bool:
@@ -249,11 +252,12 @@ def _egarch_variances(
 
 def _backwards(own: FloatArray, carried: FloatArray) -> FloatArray:
     """x[t] = own[t] + carried[t] x[t + 1]: one solution of two diagonals."""
-    from scipy.linalg import solve_banded
+    from scipy.linalg.lapack import dgtsv
 
-    bands = np.ones((2, len(own)))
-    bands[0, 1:] = -carried[:-1]
-    return np.asarray(solve_banded((0, 1), bands, own, check_finite=False), dtype=np.float64)
+    *_, solution, info = dgtsv(np.zeros(len(own) - 1), np.ones(len(own)), -carried[:-1], own)
+    if info != 0:
+        raise ModelError(f"the derivatives of EGARCH could not be solved for (LAPACK says {info})")
+    return np.asarray(solution, dtype=np.float64)
 
 
 def _filter(numerator: FloatArray, denominator: FloatArray, series: FloatArray) -> FloatArray:

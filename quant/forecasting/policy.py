@@ -43,6 +43,9 @@ class ForecastPolicy(Policy):
     sarimax_is_confirmed_calm: bool = True
     # Whether AICc may also drop the constant, which says that a price has no drift.
     sarimax_may_drop_constant: bool = False
+    # Features beside the returns, by name, each explaining the next session's return; none by
+    # default. Whoever builds the panel of returns has to put them there.
+    sarimax_regressors: tuple[str, ...] = ()
     # Several say that a series may be described by any of them; `garch_criterion` decides.
     garch_models: tuple[Literal["garch", "gjr", "egarch"], ...] = ("garch", "gjr", "egarch")
     garch_distributions: tuple[Literal["normal", "t"], ...] = ("normal", "t")
@@ -66,7 +69,9 @@ class ForecastPolicy(Policy):
             raise ValueError("horizons_days must name at least one horizon, increasing, each once")
         return horizons
 
-    @field_validator("garch_models", "garch_distributions", "sarimax_seasons_sessions")
+    @field_validator(
+        "garch_models", "garch_distributions", "sarimax_seasons_sessions", "sarimax_regressors"
+    )
     @classmethod
     def _name_each_once(cls, choices: tuple[object, ...]) -> tuple[object, ...]:
         if len(set(choices)) != len(choices):

@@ -38,6 +38,17 @@ class Regressors:
         if np.isinf(self.values).any():
             raise ValueError("a regressor must be finite or missing, was infinite")
 
+    def pick(self, names: Sequence[str]) -> "Regressors":
+        """Those with these names, in that order."""
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise DataError(
+                f"there is no regressor {', '.join(unknown)}",
+                remedy="put the feature of that name beside the returns, or do not ask for it",
+            )
+        which = [self.names.index(name) for name in names]
+        return Regressors(names=tuple(names), values=self.values[which])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReturnPanel:

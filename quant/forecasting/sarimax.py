@@ -13,7 +13,7 @@ as it does where it is missing.
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -38,7 +38,7 @@ from quant.forecasting.kernels import (
     arma_start,
 )
 from quant.forecasting.port import Cost, FittedState, Params
-from quant.forecasting.returns import ReturnPanel
+from quant.forecasting.returns import Regressors, ReturnPanel
 from quant.forecasting.sarimax_fit import fit_sarimax
 from quant.market.panel import FloatArray
 
@@ -50,18 +50,18 @@ class SarimaxForecaster(FilterModel):
     name: ClassVar[str] = "sarimax"
     version: ClassVar[str] = "2"
     cost: ClassVar[Cost] = Cost(
-        fit_ms_per_symbol=16.0,
-        forecast_ms_per_symbol=0.5,
+        fit_ms_per_symbol=20.0,
+        forecast_ms_per_symbol=0.2,
         heavy_imports=("statsmodels.tsa.statespace.sarimax", "scipy.signal"),
     )
 
     def fit(
         self, panel: ReturnPanel, *, session: dt.date, start: Mapping[str, Params] | None = None
     ) -> list[FittedState]:
-        """Maximum likelihood per symbol."""
+        """Maximum likelihood per symbol, with the regressors that the policy names."""
         return fit_panel(
             fit_sarimax,
-            panel,
+            replace(panel, regressors=self._regressors(panel)),
             model=self.name,
             version=self.version,
             session=session,
@@ -69,6 +69,13 @@ class SarimaxForecaster(FilterModel):
             policy=self.policy,
             imports=self.cost.heavy_imports,
         )
+
+    def _regressors(self, panel: ReturnPanel) -> Regressors | None:
+        names = self.policy.sarimax_regressors
+        if not names:
+            return None
+        beside = panel.regressors or Regressors(names=(), values=np.empty((0, *panel.values.shape)))
+        return beside.pick(names)
 
     def predict(
         self, states: Sequence[FittedState], panel: ReturnPanel, horizons: Sequence[int]

@@ -14,6 +14,9 @@ from quant.forecasting.kernels import IntArray
 from quant.market.panel import FloatArray
 
 _ROOT_2_OVER_PI = float(np.sqrt(2.0 / np.pi))
+# EGARCH takes the exponential of a shock: a price that halves on a calm day, 70 deviations, would
+# multiply the variance by thousands. Beyond ten deviations a shock says no more than ten.
+_SHOCK_MAX = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,13 +99,17 @@ def egarch_start(params: EgarchParams) -> FloatArray:
 def egarch_filter(
     params: EgarchParams, returns: FloatArray, log_variance: FloatArray, start: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Log variances expected for every row from the rows before it, and after the last."""
+    """Log variances expected for every row from the rows before it, and after the last.
+
+    It is arch's recursion but for shocks beyond ten deviations, which count as ten.
+    """
     path = np.empty_like(returns)
     all_live_from = int(start.max(initial=0))
     for t, observed in enumerate(returns):
         path[t] = log_variance
         shock = (observed - params.mean) / np.exp(0.5 * log_variance)
         is_missing = np.isnan(shock)
+        shock = np.clip(shock, -_SHOCK_MAX, _SHOCK_MAX)
         size = np.where(is_missing, params.expected_size, np.abs(shock))
         tilt = np.where(is_missing, 0.0, params.gamma * shock)
         push = params.alpha * (size - _ROOT_2_OVER_PI) + tilt

@@ -15,10 +15,8 @@ from quant.forecasting.arma_order import (
 )
 from quant.forecasting.css import fit_css, is_admissible, residuals_of, slopes_of
 from quant.forecasting.exact_arma import exact_likelihood, fit_exact
+from quant.forecasting.order_candidates import SearchLimits, aicc, candidates
 from quant.forecasting.order_search import (
-    SearchLimits,
-    aicc,
-    candidates,
     fit_order,
     local_volatility,
     search_order,

@@ -25,10 +25,11 @@ def build_model(desk: Desk, name: str) -> "Forecaster":
     from quant.forecasting.sarimax import SarimaxForecaster
     from quant.forecasting.ssa_policy import MssaRlPolicy, SsaPolicy
 
-    # How many processes fit is a fact of the machine, not a policy; results do not depend on it.
-    policy = desk.policy("forecasts", ForecastPolicy).model_copy(
-        update={"fit_workers": desk.settings.workers}
-    )
+    # Where fits run, and on how many processes, is a fact of the machine and changes no result.
+    machine: dict[str, object] = {"fit_workers": desk.settings.workers}
+    if desk.settings.fit_backend is not None:
+        machine["fit_backend"] = desk.settings.fit_backend
+    policy = desk.policy("forecasts", ForecastPolicy).model_copy(update=machine)
     if name == "samossa":
         return SamossaForecaster(policy=policy, ssa=desk.policy("samossa", SsaPolicy))
     if name == "mssa_rl":

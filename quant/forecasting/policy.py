@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from quant.core.clusters import Backend
+from quant.core.errors import UsageError
 from quant.core.policy import Policy
 from quant.forecasting.ensemble_policy import EnsemblePolicy
 
@@ -61,6 +63,15 @@ class ForecastPolicy(Policy):
     fit_backend: str = "loky"
     # Per symbol, and without the import of the fitting library.
     fit_time_limit_s: float | None = Field(default=None, gt=0)
+
+    @field_validator("fit_backend")
+    @classmethod
+    def _name_a_backend(cls, text: str) -> str:
+        try:
+            Backend.parse(text)
+        except UsageError as error:
+            raise ValueError(f"{error}; {error.remedy}") from error
+        return text
 
     @field_validator("horizons_days")
     @classmethod

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.forecasting_models import log_prices, rows
+from benchmarks._forecasting_models import log_prices, rows
 
 
 def test_the_small_benchmark_holds_with_room_to_spare():

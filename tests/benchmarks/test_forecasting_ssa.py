@@ -1,6 +1,6 @@
 """The SSA benchmark compares equal components; how fast either is shows only at full size."""
 
-from benchmarks.forecasting_ssa import rows
+from benchmarks._forecasting_ssa import rows
 
 
 def test_both_sides_find_the_same_components_and_every_row_is_complete() -> None:

@@ -260,7 +260,7 @@ def test_gaps_and_repetition_leave_the_search_in_peace(few):
 
 def test_orders_are_no_worse_than_those_of_statsforecast():
     """Four stocks, equal limits: our exact AICc is at most 2 above."""
-    from benchmarks.forecasting_models import log_prices, ours, statsforecast
+    from benchmarks._forecasting_models import log_prices, ours, statsforecast
 
     for name, logs in log_prices(4).items():
         mine, criterion = ours(logs)

@@ -120,8 +120,9 @@ def _fold(
 
 
 def _slopes(promised: FloatArray, came: FloatArray, policy: MssaRlPolicy) -> FloatArray:
-    """Per way, between nothing and all; a single crash counts as three deviations here too."""
-    bounded = np.clip(came, -np.sqrt(policy.reward_max), np.sqrt(policy.reward_max))
+    """Per way, between nothing and all; a single crash surprises by three deviations here too."""
+    limit = np.sqrt(policy.reward_max)
+    bounded = promised + np.clip(came - promised, -limit, limit)
     power = np.sum(promised * promised, axis=0)
     together = np.sum(promised * bounded, axis=0)
     slopes = np.divide(together, power, out=np.zeros_like(power), where=power > 0.0)

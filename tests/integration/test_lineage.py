@@ -22,9 +22,13 @@ FLOW = [
     "clean.daily_bars",
     "model.sarimax_fits",
     "model.garch_fits",
+    "model.samossa_fits",
+    "model.mssa_rl_fits",
     "forecast.naive",
     "forecast.sarimax",
     "forecast.garch",
+    "forecast.samossa",
+    "forecast.mssa_rl",
     "forecast.combined",
     "model.verdicts",
     "feature.daily_features",
@@ -512,6 +516,7 @@ def test_a_night_weighs_models_alike_alone_and_in_a_range(flow: Settings) -> Non
     Both give the rows of the flow to the bit, and each night knows one outcome more.
     """
     from assets.forecast.combined import combinations
+    from assets.model.zoo import ENSEMBLED
 
     with Desk(flow) as desk:
         days = [
@@ -525,7 +530,7 @@ def test_a_night_weighs_models_alike_alone_and_in_a_range(flow: Settings) -> Non
             "GROUP BY session ORDER BY session"
         )
         # Nothing is known of the first night; later all but naive drift have a record.
-        assert known == [(2 * len(SYMBOLS) * 2,)] * 3
+        assert known == [(2 * len(SYMBOLS) * (len(ENSEMBLED) - 1),)] * 3
         ((alone, rows),) = combinations(desk, [days[-1]])
         stored = desk.warehouse.read(
             "SELECT symbol, horizon_days, mean, std, q05, q95, params_hash FROM forecast.combined "

@@ -563,5 +563,11 @@ def test_scores_are_kept_by_regime_and_pooled_in_views(flow: Settings) -> None:
                 part["pinball"].mean(),
             )
         )
+        histograms = desk.warehouse.rows(
+            "SELECT sum(count), sum(share) FROM audit.pit_histogram "
+            "WHERE model = 'garch' AND horizon_days = 1 AND regime = ?",
+            [regime],
+        )
+        assert histograms == [(len(part), pytest.approx(1.0))]
         symbols = desk.warehouse.rows("SELECT DISTINCT symbol FROM audit.accuracy_by_symbol")
         assert {symbol for (symbol,) in symbols} == set(SYMBOLS)

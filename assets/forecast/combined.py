@@ -44,6 +44,8 @@ def combined(
     """One row a symbol, session and horizon, with the chain of models that were asked."""
     import pandas as pd
 
+    from resources.night_records import record_weights
+
     night = Night(context, desk)
     provenance = night.provenance
     made = combinations(desk, night.sessions)
@@ -51,6 +53,7 @@ def combined(
     failures = pd.concat([one.batch.failures_frame() for one, _ in made], ignore_index=True)
     weights = pd.concat([one.weights for one, _ in made], ignore_index=True)
     desk.warehouse.publish(WEIGHTS, weights, provenance, scope={"session": night.sessions})
+    record_weights(desk, provenance, night.sessions[-1], weights)
     spread = frame[frame["horizon_days"] == 1].groupby("session")["std"].median()
     return publish_batches(
         night,

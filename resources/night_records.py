@@ -75,14 +75,15 @@ def record_weights(
 ) -> None:
     """Leave the mean weights of one night's ensemble; the table has each symbol's, with reasons."""
     rows = weights[weights["session"] == session]
-    means = rows.groupby(["part", "model"], sort=True)["weight"].mean()
+    names = rows["part"] + "_weight_" + rows["model"]
+    means = rows["weight"].groupby(names, sort=True).mean()
     leave(
         desk,
         provenance,
         "combined",
         session,
         params={"policy": _policy(desk)["ensemble"]},
-        metrics={f"{part}_weight_{model}": float(share) for (part, model), share in means.items()},
+        metrics={str(name): float(share) for name, share in means.items()},
         data_version=content_hash(rows["weight"].tolist()),
     )
 

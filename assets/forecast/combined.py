@@ -7,7 +7,8 @@ that no score tells about yet, such as tonight's, are scored here from the model
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -105,13 +106,14 @@ def combinations(
     return [one for history in stretches for one in inputs.combine(history)]
 
 
+@dataclass(frozen=True, eq=False)
 class _Inputs:
     """Everything that is read, once for all sessions."""
 
-    def __init__(
-        self, desk: Desk, parts: "dict[str, pd.DataFrame]", failed: Any, scores: Any
-    ) -> None:
-        self.desk, self.parts, self.failed, self.scores = desk, parts, failed, scores
+    desk: Desk
+    parts: "dict[str, pd.DataFrame]"
+    failed: "pd.DataFrame"
+    scores: "pd.DataFrame"
 
     @classmethod
     def read(
@@ -205,8 +207,6 @@ def _scores(
     end = int(np.searchsorted(days, np.datetime64(max(sessions), "D"), side="right"))
     begin = max(begin + 1 - _policy(desk).ensemble.record_sessions, 1)
     wanted = days[begin:end]
-    if len(wanted) == 0:
-        wanted = days[:0]
     first = wanted[0].item() if len(wanted) else max(sessions)
     scores: pd.DataFrame = lake.read(
         f"SELECT {', '.join(SCORE_INPUTS)} FROM {SCORES} "

@@ -38,7 +38,7 @@ class Answers:
 
     @classmethod
     def of(cls, rows: pd.DataFrame, horizons: Sequence[int]) -> "Answers":
-        """Symbols with a row at every one of `horizons`; `rows` are sorted by symbol and horizon."""
+        """Symbols with a row at every one of `horizons`; `rows` are sorted by both."""
         asked = rows["horizon_days"].to_numpy()
         groups = rows.groupby("symbol", sort=False).indices
         places = {

@@ -9,6 +9,7 @@ symbols, few origins, no rivals, no page.
 
 import argparse
 import datetime as dt
+import hashlib
 import json
 import math
 import sys
@@ -256,7 +257,7 @@ def _pieces(
     key: dict[str, Any],
     compute: Callable[[list[int], int], dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
-    data = content_hash([panel.symbols, panel.values.tobytes().hex()[::997]])
+    data = [panel.symbols, hashlib.sha256(panel.values.tobytes()).hexdigest()]
     for begin in range(0, len(origins), study.block_origins):
         block = list(origins[begin : begin + study.block_origins])
         until = origins[min(begin + study.block_origins, len(origins) - 1)]

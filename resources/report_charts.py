@@ -171,12 +171,13 @@ def pit_chart(report: NightlyReport) -> Chart | None:
     if report.pit.empty:
         return None
     shares = report.pit.assign(bin=pd.to_numeric(report.pit["bin"]))
-    edges = sorted(shares["bin"].unique())
+    edges = _all_edges(sorted(shares["bin"].unique()))
     even = 1.0 / len(edges)
     labels = [f"{edge:.2g}" for edge in edges]
     data: list[Figure] = []
     for place, (model, rows) in enumerate(shares.groupby("model", sort=True)):
-        by_bin = rows.set_index("bin")["share"].reindex(edges)
+        # A bin without a row is one into which nothing fell.
+        by_bin = rows.set_index("bin")["share"].reindex(edges, fill_value=0.0)
         look = place % len(_MODEL_COLOURS)
         marker = {"color": _MODEL_COLOURS[look], "pattern": {"shape": _HATCHES[look]}}
         data.append(
@@ -217,6 +218,13 @@ def pit_chart(report: NightlyReport) -> Chart | None:
         figure={"data": data, "layout": layout},
         height_px=320,
     )
+
+
+def _all_edges(found: list[float]) -> list[float]:
+    """The lower edges of all equal bins of [0, 1), also of those that no model has a row for."""
+    gaps = [after - before for before, after in zip(found, [*found[1:], 1.0], strict=True)]
+    count = round(1.0 / min(gaps))
+    return [place / count for place in range(count)]
 
 
 def coverage_chart(report: NightlyReport) -> Chart | None:

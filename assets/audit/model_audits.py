@@ -22,6 +22,7 @@ def model_audits(
     import pandas as pd
 
     from quant.governance.audits import GatesPolicy, audits_of
+    from resources.night_records import record_audits
 
     night, gates = Night(context, desk), desk.policy("gates", GatesPolicy)
     provenance = night.provenance
@@ -43,7 +44,9 @@ def model_audits(
         for model, against in AGAINST.items()
         for audit in audits_of(scores, model=model, against=against)
     ]
-    written = night.publish(pd.DataFrame(rows, columns=COLUMNS))
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    written = night.publish(frame)
+    record_audits(desk, provenance, night.sessions[-1], frame)
     violations = sum(row["is_violation"] for row in rows)
     return night.result(len(rows), written, violations=violations, snapshot=provenance.snapshot_id)
 

@@ -7,7 +7,8 @@ that no score tells about yet, such as tonight's, are scored here from the model
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -44,6 +45,8 @@ def combined(
     """One row a symbol, session and horizon, with the chain of models that were asked."""
     import pandas as pd
 
+    from resources.night_records import record_weights
+
     night = Night(context, desk)
     provenance = night.provenance
     made = combinations(desk, night.sessions)
@@ -51,6 +54,7 @@ def combined(
     failures = pd.concat([one.batch.failures_frame() for one, _ in made], ignore_index=True)
     weights = pd.concat([one.weights for one, _ in made], ignore_index=True)
     desk.warehouse.publish(WEIGHTS, weights, provenance, scope={"session": night.sessions})
+    record_weights(desk, provenance, night.sessions[-1], weights)
     spread = frame[frame["horizon_days"] == 1].groupby("session")["std"].median()
     return publish_batches(
         night,
@@ -102,13 +106,14 @@ def combinations(
     return [one for history in stretches for one in inputs.combine(history)]
 
 
+@dataclass(frozen=True, eq=False)
 class _Inputs:
     """Everything that is read, once for all sessions."""
 
-    def __init__(
-        self, desk: Desk, parts: "dict[str, pd.DataFrame]", failed: Any, scores: Any
-    ) -> None:
-        self.desk, self.parts, self.failed, self.scores = desk, parts, failed, scores
+    desk: Desk
+    parts: "dict[str, pd.DataFrame]"
+    failed: "pd.DataFrame"
+    scores: "pd.DataFrame"
 
     @classmethod
     def read(
@@ -202,8 +207,6 @@ def _scores(
     end = int(np.searchsorted(days, np.datetime64(max(sessions), "D"), side="right"))
     begin = max(begin + 1 - _policy(desk).ensemble.record_sessions, 1)
     wanted = days[begin:end]
-    if len(wanted) == 0:
-        wanted = days[:0]
     first = wanted[0].item() if len(wanted) else max(sessions)
     scores: pd.DataFrame = lake.read(
         f"SELECT {', '.join(SCORE_INPUTS)} FROM {SCORES} "

@@ -19,7 +19,7 @@ SELECT model, horizon_days, regime, count(*) AS count, avg(error) AS bias,
        avg(symmetric_error) AS smape, avg(scaled_error) AS mase,
        stddev_pop(error) AS tracking_error, avg(direction_hit) AS directional_accuracy,
        avg(in_50::INTEGER) AS coverage_50, avg(in_90::INTEGER) AS coverage_90,
-       avg(pinball) AS pinball
+       avg(pinball) AS pinball, avg(pit) AS pit_mean, stddev_pop(pit) AS pit_deviation
 FROM audit.forecast_scores GROUP BY model, horizon_days, regime;
 
 CREATE VIEW audit.accuracy_by_symbol AS
@@ -28,5 +28,11 @@ SELECT model, horizon_days, symbol, count(*) AS count, avg(error) AS bias,
        avg(symmetric_error) AS smape, avg(scaled_error) AS mase,
        stddev_pop(error) AS tracking_error, avg(direction_hit) AS directional_accuracy,
        avg(in_50::INTEGER) AS coverage_50, avg(in_90::INTEGER) AS coverage_90,
-       avg(pinball) AS pinball
+       avg(pinball) AS pinball, avg(pit) AS pit_mean, stddev_pop(pit) AS pit_deviation
 FROM audit.forecast_scores GROUP BY model, horizon_days, symbol;
+
+-- Where outcomes fell in their forecast distributions, in tenths; a calibrated model has 0.1 each.
+CREATE VIEW audit.pit_histogram AS
+SELECT model, horizon_days, regime, least(floor(pit * 10), 9)::INTEGER AS tenth, count(*) AS count,
+       count(*) / sum(count(*)) OVER (PARTITION BY model, horizon_days, regime) AS share
+FROM audit.forecast_scores GROUP BY model, horizon_days, regime, tenth;

@@ -5,16 +5,9 @@ Does not belong here: a model, or how much each counts (`weighting`). Means are 
 weights of the mean, distributions around them by those of the volatility. Where fewer than two
 models answer, the chain is the single model, then naive drift; a symbol for which nobody answers
 gets a failure that names all of them: nothing is filled in and nothing is dropped silently.
-
-Distributions are averaged quantile by quantile, and so deviations are averaged too, not variances.
-A mixture of calibrated distributions is too wide (Gneiting and Ranjan 2013), while the average of
-quantiles keeps their shape (Lichtendahl, Grushka-Cockayne and Winkler 2013), and five quantiles are
-all that the schema of a forecast has. Disagreement about the mean is settled by the weights and
-does not widen it.
 """
 
 import datetime as dt
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,28 +17,24 @@ import pandas as pd
 
 from quant.core.errors import ModelError
 from quant.core.identity import content_hash
+from quant.forecasting.answers import NUMBERS, Answers, answers_of, fits_of, reasons_of, why_silent
+from quant.forecasting.averaging import average
 from quant.forecasting.ensemble_policy import EnsemblePolicy
 from quant.forecasting.forecast import (
     FORECAST_COLUMNS,
     QUANTILE_COLUMNS,
-    BoolArray,
     ChainLink,
     ForecastBatch,
     ForecastFailure,
-    Predictive,
     chain_to_json,
     check_forecasts,
     plain_json,
 )
-from quant.forecasting.kernels import IntArray
-from quant.forecasting.scoring import pinball_loss
 from quant.forecasting.weight_rows import weight_rows
-from quant.forecasting.weighting import NAIVE, PARTS, Fits, Record, Weights, weigh
-from quant.market.panel import FloatArray
+from quant.forecasting.weighting import NAIVE, PARTS, Record, Weights, weigh
 
 COMBINED: Final = "combined"
 ENSEMBLE: Final = "ensemble"
-_NUMBERS: Final = ["mean", "std", *QUANTILE_COLUMNS]
 
 Chain = tuple[ChainLink, ...]
 
@@ -75,8 +64,8 @@ def combine(
     are those of `symbols`. Without a record only the fits speak.
     """
     asked = tuple(models or batches)
-    answers = _answers(batches, session)
-    reasons = _reasons(batches)
+    answers = answers_of(batches, session)
+    reasons = reasons_of(batches)
     said = np.array(
         [[s in answers[m].places if m in answers else False for s in symbols] for m in asked],
         dtype=bool,
@@ -84,13 +73,13 @@ def combine(
     weights = weigh(
         said,
         models=asked,
-        fits=_fits(answers, asked, symbols),
+        fits=fits_of(answers, asked, symbols),
         record=record or Record.empty(len(symbols)),
         policy=policy or EnsemblePolicy(),
     )
     silent = {
         symbol: {
-            model: _why_silent(model, symbol, answers, reasons)
+            model: why_silent(model, symbol, answers, reasons)
             for model in asked
             if not said[asked.index(model), place]
         }
@@ -109,174 +98,8 @@ def combine(
     )
 
 
-def combine_paths(
-    paths: Mapping[str, Predictive],
-    outcomes: FloatArray,
-    *,
-    before: FloatArray,
-    fits: Fits | None = None,
-    policy: EnsemblePolicy | None = None,
-) -> Predictive:
-    """The same rule on the paths of a hold-out, (symbols, sessions): one-day forecasts by model.
-
-    `outcomes` are the returns of the paths' sessions, `before` those of the window before them.
-    The weights of a session come from the outcomes of the sessions before it and nothing else.
-    """
-    models, rule = tuple(paths), policy or EnsemblePolicy()
-    usable = np.stack([paths[model].is_usable() for model in models])
-    means, stds, quantiles = _stacked(paths)
-    losses = [_losses(outcomes, means[i], quantiles[i], usable[i]) for i in range(len(models))]
-    squared, pinball = (
-        {model: loss[which] for model, loss in zip(models, losses, strict=True)} for which in (0, 1)
-    )
-    returns = np.concatenate([before, outcomes], axis=1)
-    pieces = []
-    for column in range(outcomes.shape[1]):
-        known = slice(max(column - rule.record_sessions, 0), column)
-        weights = weigh(
-            usable[..., column],
-            models=models,
-            fits=fits or Fits.unknown(len(models), len(outcomes)),
-            record=Record(
-                squared={model: values[:, known] for model, values in squared.items()},
-                pinball={model: values[:, known] for model, values in pinball.items()},
-                returns=returns[:, column : before.shape[1] + column],
-            ),
-            policy=rule,
-        )
-        now = slice(column, column + 1)
-        pieces.append(_average(weights, means[..., now], stds[..., now], quantiles[:, :, now]))
-    mean, std, around = (np.concatenate(part, axis=1) for part in zip(*pieces, strict=True))
-    nothing = ~usable.any(axis=0)
-    mean[nothing], std[nothing], around[nothing] = np.nan, np.nan, np.nan
-    return Predictive(
-        mean=mean, std=std, degrees_of_freedom=np.full(mean.shape, np.nan), around_mean=around
-    )
-
-
-def _average(
-    weights: Weights, means: FloatArray, stds: FloatArray, quantiles: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean, deviation and quantiles around the mean; a silent model's numbers meet weight zero.
-
-    The arrays are (models, symbols, columns), and one axis more for the quantiles. Models are added
-    one by one, so that the sum does not depend on how many symbols there are.
-    """
-    around = quantiles - means[..., None]
-    total_mean, total_std = np.zeros(means.shape[1:]), np.zeros(means.shape[1:])
-    total_around = np.zeros(around.shape[1:])
-    for place in range(len(weights.models)):
-        of_mean = weights.parts["mean"].weights[place][:, None]
-        of_volatility = weights.parts["volatility"].weights[place][:, None]
-        total_mean += np.where(of_mean > 0, of_mean * means[place], 0.0)
-        total_std += np.where(of_volatility > 0, of_volatility * stds[place], 0.0)
-        total_around += np.where(
-            of_volatility[..., None] > 0, of_volatility[..., None] * around[place], 0.0
-        )
-    return total_mean, total_std, total_around
-
-
-def _losses(
-    outcomes: FloatArray, mean: FloatArray, quantiles: FloatArray, usable: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    squared = np.where(usable, (outcomes - mean) ** 2, np.nan)
-    pinball = np.where(usable, pinball_loss(outcomes, quantiles).mean(axis=-1), np.nan)
-    return squared, pinball
-
-
-def _stacked(paths: Mapping[str, Predictive]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    return (
-        np.stack([path.mean for path in paths.values()]),
-        np.stack([path.std for path in paths.values()]),
-        np.stack([path.quantiles() for path in paths.values()]),
-    )
-
-
-def _answers(batches: Mapping[str, ForecastBatch], session: dt.date) -> dict[str, "_Answers"]:
-    usable = {model: _usable_rows(batch.forecasts, session) for model, batch in batches.items()}
-    horizons = sorted({int(h) for rows in usable.values() for h in rows["horizon_days"].unique()})
-    return {model: _Answers.of(rows, horizons) for model, rows in usable.items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Answers:
-    """One model's rows, and where in them each symbol stands that answers at all horizons."""
-
-    rows: pd.DataFrame
-    horizons: tuple[int, ...]
-    places: Mapping[str, IntArray]
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame, horizons: Sequence[int]) -> "_Answers":
-        asked = rows["horizon_days"].to_numpy()
-        groups = rows.groupby("symbol", sort=False).indices
-        places = {
-            str(symbol): np.asarray(places, dtype=np.int64)
-            for symbol, places in groups.items()
-            if asked[places].tolist() == list(horizons)
-        }
-        return cls(rows=rows, horizons=tuple(horizons), places=places)
-
-    def numbers(self, symbols: Sequence[str]) -> FloatArray:
-        """Mean, deviation and quantiles, (symbols, horizons, 7); NaN for whoever has no answer."""
-        found = np.full((len(symbols), len(self.horizons), len(_NUMBERS)), np.nan)
-        values = self.rows[_NUMBERS].to_numpy(dtype=float)
-        for row, symbol in enumerate(symbols):
-            if symbol in self.places:
-                found[row] = values[self.places[symbol]]
-        return found
-
-    def first(self, column: str, symbols: Sequence[str]) -> list[Any]:
-        """What a column says at the first horizon; `None` for whoever has no answer."""
-        values = self.rows[column].tolist()
-        return [values[self.places[s][0]] if s in self.places else None for s in symbols]
-
-
-def _usable_rows(forecasts: pd.DataFrame, session: dt.date) -> pd.DataFrame:
-    numbers = forecasts[_NUMBERS].to_numpy(dtype=float)
-    is_usable = np.isfinite(numbers).all(axis=1) & (numbers[:, 1] > 0)
-    is_today = (pd.to_datetime(forecasts["session"]) == pd.Timestamp(session)).to_numpy(dtype=bool)
-    today: pd.DataFrame = forecasts[is_usable & is_today]
-    ordered: pd.DataFrame = today.sort_values(["symbol", "horizon_days"], kind="stable")
-    return ordered.reset_index(drop=True)
-
-
-def _reasons(batches: Mapping[str, ForecastBatch]) -> dict[str, dict[str, str]]:
-    return {
-        model: {failure.symbol: f"{failure.error}: {failure.reason}" for failure in batch.failures}
-        for model, batch in batches.items()
-    }
-
-
-def _why_silent(
-    model: str,
-    symbol: str,
-    answers: Mapping[str, _Answers],
-    reasons: Mapping[str, Mapping[str, str]],
-) -> str:
-    default = "gave no usable forecast" if model in answers else "did not run"
-    return reasons.get(model, {}).get(symbol, default)
-
-
-def _fits(answers: Mapping[str, _Answers], models: Sequence[str], symbols: Sequence[str]) -> Fits:
-    """What the forecasts' diagnostics say of the fits behind them."""
-    fits = Fits.unknown(len(models), len(symbols))
-    criterion, explained = fits.aic_per_return.copy(), fits.explained_variance.copy()
-    for place, model in enumerate(models):
-        if model not in answers:
-            continue
-        for row, text in enumerate(answers[model].first("diagnostics", symbols)):
-            said = json.loads(text) if text else {}
-            aic, count = said.get("aicc", said.get("aic")), said.get("observations")
-            if aic is not None and count:
-                criterion[place, row] = aic / count
-            if said.get("explained_variance") is not None:
-                explained[place, row] = said["explained_variance"]
-    return Fits(aic_per_return=criterion, explained_variance=explained)
-
-
 def _join(
-    answers: Mapping[str, _Answers],
+    answers: Mapping[str, Answers],
     weights: Weights,
     symbols: Sequence[str],
     spoken: Sequence[int],
@@ -289,14 +112,14 @@ def _join(
     if not spoken:
         return pd.DataFrame(columns=list(FORECAST_COLUMNS))
     horizons = next(iter(answers.values())).horizons
-    shape = (len(symbols), len(horizons), len(_NUMBERS))
+    shape = (len(symbols), len(horizons), len(NUMBERS))
     numbers = np.stack(
         [
             answers[model].numbers(symbols) if model in answers else np.full(shape, np.nan)
             for model in weights.models
         ]
     )
-    mean, std, around = _average(weights, numbers[..., 0], numbers[..., 1], numbers[..., 2:])
+    mean, std, around = average(weights, numbers[..., 0], numbers[..., 1], numbers[..., 2:])
     records = _records(answers, weights, symbols, spoken, silent)
     width = len(horizons)
     quantiles = (mean[..., None] + around)[spoken].reshape(-1, len(QUANTILE_COLUMNS))
@@ -319,7 +142,7 @@ def _join(
 
 
 def _records(
-    answers: Mapping[str, _Answers],
+    answers: Mapping[str, Answers],
     weights: Weights,
     symbols: Sequence[str],
     spoken: Sequence[int],

@@ -66,6 +66,9 @@ FIGURES: Final = (
     "coverage_50",
     "coverage_90",
     "pinball",
+    # One half and 0.289 for a calibrated model: where in their distributions outcomes fell.
+    "pit_mean",
+    "pit_deviation",
 )
 
 
@@ -145,6 +148,8 @@ def aggregate(
         coverage_50=("in_50", "mean"),
         coverage_90=("in_90", "mean"),
         pinball=("pinball", "mean"),
+        pit_mean=("pit", "mean"),
+        pit_deviation=("pit", lambda places: places.std(ddof=0)),
     )
     table["rmse"] = np.sqrt(table["rmse"])
     return table.reset_index()

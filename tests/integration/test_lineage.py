@@ -568,5 +568,28 @@ def test_scores_are_kept_by_regime_and_pooled_in_views(flow: Settings) -> None:
                 part["pinball"].mean(),
             )
         )
+        histograms = desk.warehouse.rows(
+            "SELECT sum(count), sum(share) FROM audit.pit_histogram "
+            "WHERE model = 'garch' AND horizon_days = 1 AND regime = ?",
+            [regime],
+        )
+        assert histograms == [(len(part), pytest.approx(1.0))]
         symbols = desk.warehouse.rows("SELECT DISTINCT symbol FROM audit.accuracy_by_symbol")
         assert {symbol for (symbol,) in symbols} == set(SYMBOLS)
+
+
+def test_the_outbox_has_the_nights_weights_audits_and_scores(flow: Settings) -> None:
+    """Three kinds of record beside the fits, for MLflow to take when it is there."""
+    records = {}
+    for path in (flow.home / "outbox").rglob("record.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        records[record["model"]] = record
+    weights = records["combined"]["metrics"]
+    of_mean = [share for name, share in weights.items() if name.startswith("mean_weight_")]
+    assert sum(of_mean) == pytest.approx(1.0)
+    assert set(weights) >= {"mean_weight_naive", "volatility_weight_garch"}
+    audits = records["audits"]
+    assert audits["metrics"]["combined_violation"] in (0, 1)
+    assert audits["params"]["combined_baseline"] in {"naive", "sarimax", "garch"}
+    scores = records["garch_scores"]["metrics"]
+    assert {"rmse_h1", "smape_h1", "mase_h1", "coverage_90_h1", "pinball_h1"} <= set(scores)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant.forecasting.combine import Combination, combine, combine_paths
+from quant.forecasting.combine import Combination, combine
+from quant.forecasting.ensemble_paths import combine_paths
 from quant.forecasting.ensemble_policy import EnsemblePolicy
 from quant.forecasting.forecast import (
     ForecastBatch,

@@ -121,6 +121,8 @@ def test_pooled_figures_by_hand():
     assert row["rmse"] == pytest.approx(np.sqrt((0.0009 + 0.0016) / 2))
     assert row["mae"] == pytest.approx(0.035)
     assert row["mase"] == pytest.approx(1.75)
+    assert row["pit_mean"] == pytest.approx((0.876909 + 0.05) / 2, abs=1e-6)
+    assert row["pit_deviation"] == pytest.approx((0.876909 - 0.05) / 2, abs=1e-6)
     assert row["tracking_error"] == pytest.approx(0.035)  # +3.5 and -3.5 % about the bias
     assert row["smape"] == pytest.approx(np.tanh(0.015) + np.tanh(0.02))
     assert row["pinball"] == pytest.approx((0.0078 + 0.0108) / 2)

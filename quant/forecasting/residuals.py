@@ -38,6 +38,16 @@ def residual_diagnostics(
     }
 
 
+def explained_variance(errors: FloatArray, returns: FloatArray) -> float:
+    """The share of the variance of returns that one-step forecasts took away; at least nothing.
+
+    `errors` must be of forecasts from the returns before each: a smoother's would know the answer.
+    """
+    known = np.isfinite(errors) & np.isfinite(returns)
+    left = float(np.mean(np.square(errors[known])))
+    return max(0.0, 1.0 - left / float(np.var(returns[known])))
+
+
 def ljung_box_p(
     residuals: FloatArray, *, lags: int = _LJUNG_BOX_LAGS, lags_fitted: int = 0
 ) -> float:

@@ -36,7 +36,7 @@ from quant.forecasting.order_search import fit_order, search_order
 from quant.forecasting.policy import ForecastPolicy
 from quant.forecasting.port import Params
 from quant.forecasting.regressor_scaling import ScaledRegressors, scale_regressors
-from quant.forecasting.residuals import residual_diagnostics
+from quant.forecasting.residuals import explained_variance, residual_diagnostics
 from quant.market.panel import FloatArray
 
 _ITERATIONS_MAX = 200
@@ -98,6 +98,9 @@ def fit_sarimax(task: FitTask) -> FitOutcome:
             "regressors_left_out": ", ".join(beside.left_out),
             "log_likelihood": log_likelihood,
             "aicc": aicc(log_likelihood, order.parameters_count(len(beside.names)), observed),
+            "explained_variance": explained_variance(
+                result.filter_results.forecasts_error[0], values
+            ),
             "iterations": int(retvals["iterations"]),
             "optimizer": f"flag {retvals['warnflag']} after {retvals['iterations']} iterations"
             + (", no better than the exact start" if refit.is_confirmed else ""),

@@ -118,6 +118,8 @@ class OrderTicket:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
+    # What it was decided at: lets a venue's filters judge a market order before it is sent.
+    reference_price: Decimal | None = None
 
     def __post_init__(self) -> None:
         if not 0 < len(self.client_order_id) <= CLIENT_ORDER_ID_LENGTH_MAX:
@@ -135,6 +137,8 @@ class OrderTicket:
                 raise DataError(f"a {self.kind} order {verb} {name}, was {price}")
             if price is not None:
                 _positive(name, price)
+        if self.reference_price is not None:
+            _positive("reference_price", self.reference_price)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,14 +177,16 @@ class VenueFill:
     side: Side
     quantity: Decimal
     price: Decimal
-    fee_amount: Decimal
+    # None when the venue tells fees elsewhere; never zero for not knowing.
+    fee_amount: Decimal | None
     fee_currency: str
     event_time: dt.datetime
 
     def __post_init__(self) -> None:
         _positive("quantity", self.quantity)
         _positive("price", self.price)
-        _finite("fee_amount", self.fee_amount)
+        if self.fee_amount is not None:
+            _finite("fee_amount", self.fee_amount)
         if self.event_time.tzinfo is None:
             raise DataError(f"event_time of fill {self.execution_id} must be aware")
 

@@ -93,9 +93,13 @@ class Channel:
         self._transport.abort()
 
     def _flush(self) -> None:
-        data = b"".join(self._protocol.data_to_send())
+        chunks = self._protocol.data_to_send()
+        data = b"".join(chunks)
         if data:
             self._transport.write(data)
+        # An empty chunk asks for the end of the connection, for which the client waits.
+        if b"" in chunks:
+            self._transport.close()
 
 
 Handler = Callable[[Ask], Reply]

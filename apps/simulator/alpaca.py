@@ -364,7 +364,7 @@ class AlpacaFront:
 
     def _stocks(self) -> list[str]:
         markets = self.exchange.markets.values()
-        return [m.instrument.symbol for m in markets if not m.instrument.is_crypto]
+        return [m.instrument.symbol for m in markets if m.instrument.venue == ACCOUNT]
 
     def _order(self, name: str) -> SimOrder:
         if name not in self._ids:

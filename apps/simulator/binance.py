@@ -205,7 +205,8 @@ class BinanceFront:
         return {"serverTime": self._now_ms(struck)}
 
     def _info(self, _: dict[str, str], struck: Struck) -> Any:
-        coins = [m.instrument for m in self.exchange.markets.values() if m.instrument.is_crypto]
+        listed = (market.instrument for market in self.exchange.markets.values())
+        coins = [one for one in listed if one.venue == ACCOUNT]
         return {
             "timezone": "UTC",
             "serverTime": self._now_ms(struck),

@@ -158,10 +158,10 @@ class Exchange:
         if account.is_suspended:
             raise VenueRefusal(RefusalKind.SUSPENDED, "trading is suspended for this account")
         market = self.markets.get(request.symbol)
-        if market is None or (market.instrument.quote != account.cash_asset):
+        if market is None or market.instrument.venue != account.name:
             raise VenueRefusal(RefusalKind.UNKNOWN_SYMBOL, f"unknown symbol {request.symbol}")
-        ids = account.by_client_id.get(request.client_id, [])
-        if ids and (account.ids_are_unique_for_ever or account.orders[ids[-1]].is_open):
+        known = account.find_by_client_id(request.client_id)
+        if known is not None and account.id_rule.forbids(is_open=known.is_open):
             raise VenueRefusal(RefusalKind.DUPLICATE_ID, "client id is in use")
         try:
             ticket = OrderTicket(

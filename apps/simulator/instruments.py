@@ -48,6 +48,8 @@ class FeeTier:
 class Instrument:
     """One symbol, its grid, and how its simulated market looks and moves."""
 
+    # The protocol, and with it the account, that lists it.
+    venue: str
     symbol: str
     base: str
     quote: str
@@ -81,6 +83,7 @@ class Instrument:
 def stock(symbol: str, price: str, *, hours: TradingHours | None = None) -> Instrument:
     """A US stock: cents, whole and fractional shares."""
     return Instrument(
+        venue="alpaca",
         symbol=symbol,
         base=symbol,
         quote="USD",
@@ -99,6 +102,7 @@ def stock(symbol: str, price: str, *, hours: TradingHours | None = None) -> Inst
 def coin(base: str, price: str, *, step: str, level: str) -> Instrument:
     """A Binance spot pair against USDT."""
     return Instrument(
+        venue="binance",
         symbol=f"{base}USDT",
         base=base,
         quote="USDT",
@@ -118,6 +122,26 @@ def coin(base: str, price: str, *, step: str, level: str) -> Instrument:
     )
 
 
+def currency(base: str, price: str) -> Instrument:
+    """A currency pair against the dollar, traded in hundredths of a unit."""
+    return Instrument(
+        venue="ctrader",
+        symbol=f"{base}USD",
+        base=base,
+        quote="USD",
+        start_price=Decimal(price),
+        level_size=Decimal(100_000),
+        move_bps=0.3,
+        rules=VenueRules(
+            symbol=f"{base}USD",
+            price_step=Decimal("0.00001"),
+            quantity_step=Decimal(1000),
+            quantity_min=Decimal(1000),
+            quantity_max=Decimal(10_000_000),
+        ),
+    )
+
+
 # Round prices of no particular day.
 STOCKS: Final = (
     stock("AAPL", "190.00"),
@@ -130,6 +154,8 @@ COINS: Final = (
     coin("ETH", "3000.00", step="0.0001", level="8"),
     coin("SOL", "150.00", step="0.001", level="150"),
 )
+
+CURRENCIES: Final = (currency("EUR", "1.10000"), currency("GBP", "1.25000"))
 
 # Alpaca charges no commission on stocks; Binance's first tiers as its fee page has them.
 STOCK_FEES: Final = (FeeTier(volume_from=Decimal(0), maker_bps=Decimal(0), taker_bps=Decimal(0)),)

@@ -32,6 +32,18 @@ class SimStatus(StrEnum):
 OPEN = frozenset({SimStatus.HELD, SimStatus.NEW, SimStatus.PARTIAL})
 
 
+class IdRule(StrEnum):
+    """How long a venue refuses an id that it has seen."""
+
+    FOR_EVER = "for_ever"  # Alpaca
+    WHILE_OPEN = "while_open"  # Binance: a filled order's id may be used again
+    NEVER = "never"  # cTrader carries ids, and nothing says that it looks at them
+
+    def forbids(self, *, is_open: bool) -> bool:
+        """Whether a second order may not bear the id of one that is open, or no longer is."""
+        return self is IdRule.FOR_EVER or (self is IdRule.WHILE_OPEN and is_open)
+
+
 class RefusalKind(StrEnum):
     """Why the venue says no; each protocol has its own words."""
 
@@ -128,8 +140,7 @@ class SimAccount:
     fees: Sequence[FeeTier]
     balances: dict[str, Decimal]
     can_short: bool
-    # Alpaca remembers an id for ever; Binance only while its order is open.
-    ids_are_unique_for_ever: bool
+    id_rule: IdRule
     # Alpaca goes on working a market order that the book could not fill; Binance expires the rest.
     works_market_orders: bool
     is_suspended: bool = False

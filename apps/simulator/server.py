@@ -19,13 +19,15 @@ from apps.simulator.alpaca import ACCOUNT as ALPACA
 from apps.simulator.alpaca import AlpacaFront
 from apps.simulator.binance import ACCOUNT as BINANCE
 from apps.simulator.binance import BinanceFront
+from apps.simulator.ctrader import ACCOUNT as CTRADER
+from apps.simulator.ctrader import CTraderFront
 from apps.simulator.eventlog import EventLog
 from apps.simulator.exchange import Exchange, VenueEvent
 from apps.simulator.faults import Fault, FaultFile, FaultPlan
 from apps.simulator.fronts import Front, Struck, moment_text, text
 from apps.simulator.http import Ask, HttpConnection, Reply
-from apps.simulator.instruments import COIN_FEES, COINS, STOCK_FEES, STOCKS, Instrument
-from apps.simulator.records import SimAccount, SimRequest, VenueRefusal
+from apps.simulator.instruments import COIN_FEES, COINS, CURRENCIES, STOCK_FEES, STOCKS, Instrument
+from apps.simulator.records import IdRule, SimAccount, SimRequest, VenueRefusal
 from apps.simulator.streams import StreamHub
 from quant.core.clock import Clock, SystemClock
 from quant.execution.orders import Side
@@ -48,7 +50,7 @@ class VenueOptions:
     secret: str = "simulated-secret"
     cash_usd: Decimal = Decimal(1_000_000)
     cash_usdt: Decimal = Decimal(1_000_000)
-    instruments: tuple[Instrument, ...] = (*STOCKS, *COINS)
+    instruments: tuple[Instrument, ...] = (*STOCKS, *COINS, *CURRENCIES)
 
 
 class Venue:
@@ -82,6 +84,13 @@ class Venue:
             key=options.key_id,
             secret=options.secret,
             weight_per_minute=options.faults.binance_weight_per_minute,
+        )
+        self.ctrader = CTraderFront(
+            self.exchange,
+            self.plan,
+            self.log,
+            client_id=options.key_id,
+            client_secret=options.secret,
         )
 
     def serve(self, front: Front, ask: Ask) -> Reply:
@@ -170,7 +179,11 @@ class Venue:
     async def listen(self, ports: dict[str, int]) -> dict[str, asyncio.Server]:
         """Open the ports; 0 takes a free one."""
         loop = asyncio.get_running_loop()
-        fronts: dict[str, Front] = {ALPACA: self.alpaca, BINANCE: self.binance}
+        fronts: dict[str, Front] = {
+            ALPACA: self.alpaca,
+            BINANCE: self.binance,
+            CTRADER: self.ctrader,
+        }
         found = {}
         for name, port in ports.items():
             found[name] = await loop.create_server(self._factory(fronts[name]), HOST, port)
@@ -187,7 +200,7 @@ class Venue:
             self.log.flush()
 
 
-def _accounts(options: VenueOptions) -> tuple[SimAccount, SimAccount]:
+def _accounts(options: VenueOptions) -> tuple[SimAccount, ...]:
     return (
         SimAccount(
             name=ALPACA,
@@ -195,7 +208,7 @@ def _accounts(options: VenueOptions) -> tuple[SimAccount, SimAccount]:
             fees=STOCK_FEES,
             balances={"USD": options.cash_usd},
             can_short=True,
-            ids_are_unique_for_ever=True,
+            id_rule=IdRule.FOR_EVER,
             works_market_orders=True,
         ),
         SimAccount(
@@ -204,7 +217,16 @@ def _accounts(options: VenueOptions) -> tuple[SimAccount, SimAccount]:
             fees=COIN_FEES,
             balances={"USDT": options.cash_usdt},
             can_short=False,
-            ids_are_unique_for_ever=False,
+            id_rule=IdRule.WHILE_OPEN,
+            works_market_orders=False,
+        ),
+        SimAccount(
+            name=CTRADER,
+            cash_asset="USD",
+            fees=STOCK_FEES,
+            balances={"USD": options.cash_usd},
+            can_short=True,
+            id_rule=IdRule.NEVER,
             works_market_orders=False,
         ),
     )
@@ -264,7 +286,7 @@ def running(venue: Venue, ports: dict[str, int] | None = None) -> Iterator[dict[
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
-        servers = await venue.listen(ports or {ALPACA: 0, BINANCE: 0})
+        servers = await venue.listen(ports or {ALPACA: 0, BINANCE: 0, CTRADER: 0})
         for name, server in servers.items():
             addresses[name] = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
         ready.set()

@@ -4,6 +4,7 @@ Binance takes a used id again once its order is filled, so an id is no protectio
 was tried before is looked up, and sent again only when the venue has not known it for a while.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,9 +34,13 @@ class SubmitOnce:
         self,
         *,
         resend_after_s: float = RESEND_AFTER_S,
+        looks_first: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.resend_after_s = resend_after_s
+        # For venues that take an open order's id twice: even a first attempt of ours is preceded
+        # by a look, since an earlier process may have made one.
+        self.looks_first = looks_first
         self._monotonic = monotonic
         self._tried: dict[str, float] = {}
 
@@ -49,6 +54,9 @@ class SubmitOnce:
         """Send, or adopt what an earlier attempt left at the venue."""
         name = ticket.client_order_id
         tried_at = self._tried.get(name)
+        if tried_at is None and self.looks_first:
+            with contextlib.suppress(OrderNotFoundError):
+                return self._adopt(ticket, find())
         if tried_at is not None and (found := self._look(ticket, find, tried_at)) is not None:
             return found
         self._tried[name] = self._monotonic()

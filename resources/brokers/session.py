@@ -7,7 +7,6 @@ here: anything of one vendor. Imported only by adapters, since `requests` is slo
 """
 
 import json
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,16 +18,13 @@ import urllib3
 from quant.core.errors import OrderUnknownError, VenueError, VenueUnavailableError
 from quant.execution.broker import RateLimitedError, VenueAuthError
 from resources.brokers.egress import HostGuard
+from resources.brokers.quiet import quieten
 
 BODY_BYTES_MAX: Final = 32 * 1024 * 1024
 _PIECE_BYTES: Final = 64 * 1024
 # Without a Retry-After: Alpaca's budget is per minute, and Binance's bans begin at two minutes.
 RETRY_AFTER_S: Final = 5.0
 BAN_S: Final = 120.0
-
-# At DEBUG these write signed URLs, and ccxt the key itself.
-for _name in ("urllib3", "ccxt"):
-    logging.getLogger(_name).setLevel(logging.INFO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +47,7 @@ class VenueSession(requests.Session):
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
+        quieten()
         self.guard = guard
         self.timeouts = timeouts
         self.last_status = 0

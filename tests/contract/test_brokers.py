@@ -60,7 +60,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[Rig]:
 def test_an_order_is_submitted_once_and_filled(world: Rig) -> None:
     order = world.broker.submit(world.market_order("pmx-1"))
     assert (order.client_order_id, order.state) == ("pmx-1", OrderState.FILLED)
-    assert (order.quantity, order.filled_quantity) == (Decimal("0.5"), Decimal("0.5"))
+    half = Decimal("0.5") * world.scale
+    assert (order.quantity, order.filled_quantity) == (half, half)
     assert order.average_price == world.account.find_by_client_id("pmx-1").average
     assert not order.is_adopted
     assert world.orders_named("pmx-1") == 1
@@ -96,7 +97,7 @@ def test_an_order_larger_than_what_is_offered_fills_in_part_and_goes_on(world: R
     market = world.market
     size = market.instrument.level_size
     best = market.book.best(Side.SELL)
-    order = world.broker.submit(world.limit_order("pmx-1", str(size * 2), best))
+    order = world.broker.submit(world.limit_order("pmx-1", str(size * 2 / world.scale), best))
     assert (order.state, order.filled_quantity) == (OrderState.PARTIAL, size)
     assert [o.client_order_id for o in world.broker.open_orders().rows] == ["pmx-1"]
     told = world.broker.find("pmx-1", symbol=world.symbol)
@@ -134,6 +135,8 @@ def test_an_ambiguous_answer_is_unknown_then_found_and_never_a_second_order(
     world: Rig, fault: Fault, settings: dict[str, int]
 ) -> None:
     """Both ways: the order has filled before anybody looks, and it rests."""
+    if not world.has(fault) or (fault is Fault.NULL_FIELD and world.adapter == "ctrader"):
+        pytest.skip("a message of this protocol cannot go wrong like that")
     world.venue.plan.add(fault, on=("submit",), **settings)
     # ccxt works a filled order's missing quantity out from its fills, which is sound.
     filled = world.market_order("pmx-1") if fault is not Fault.NULL_FIELD else None
@@ -163,6 +166,8 @@ def test_a_venue_that_says_nothing_is_unknown_within_the_time_limit(world: Rig) 
 
 @pytest.mark.parametrize("fault", BELIEVABLE)
 def test_an_odd_but_whole_answer_is_believed(world: Rig, fault: Fault) -> None:
+    if not world.has(fault):
+        pytest.skip("a message of this protocol cannot be odd like that")
     world.venue.plan.add(fault)
     for name in ("pmx-1", "pmx-2"):
         assert world.broker.submit(world.market_order(name)).client_order_id == name
@@ -171,6 +176,8 @@ def test_an_odd_but_whole_answer_is_believed(world: Rig, fault: Fault) -> None:
 
 
 def test_a_state_that_we_do_not_know_is_unknown_and_not_an_end(world: Rig) -> None:
+    if not world.has(Fault.UNKNOWN_WORD):
+        pytest.skip("this protocol's states are numbers; see test_ctrader.py")
     world.venue.plan.add(Fault.UNKNOWN_WORD, on=("submit", "list"))
     order = world.broker.submit(world.resting("pmx-1"))
     assert order.state is OrderState.UNKNOWN
@@ -179,6 +186,8 @@ def test_a_state_that_we_do_not_know_is_unknown_and_not_an_end(world: Rig) -> No
 
 
 def test_a_request_that_the_venue_gets_twice_is_one_resting_order(world: Rig) -> None:
+    if not world.has(Fault.REQUEST_DOUBLED):
+        pytest.skip("a stream carries no message twice")
     world.venue.plan.add(Fault.REQUEST_DOUBLED, on=("submit",))
     world.broker.submit(world.resting("pmx-1"))
     assert world.orders_named("pmx-1") == 1
@@ -218,6 +227,8 @@ def test_a_venue_that_nobody_serves_is_unavailable_and_the_order_may_be_sent_lat
     """Nothing can have arrived, so this is the one failure that needs no look."""
     from tests.loopback import refusing_address
 
+    if world.adapter == "ctrader":
+        pytest.skip("no session of requests; see test_ctrader.py")
     session = world.broker._session
     guard = session.guard
     session.guard = type(guard)(guard.venue, guard.environment, refusing_address())
@@ -230,8 +241,9 @@ def test_a_venue_that_nobody_serves_is_unavailable_and_the_order_may_be_sent_lat
 
 
 def test_an_order_beyond_the_account_is_rejected_with_the_venues_reason(world: Rig) -> None:
-    with pytest.raises(OrderRejectedError, match="insufficient"):
-        world.broker.submit(world.market_order("pmx-1", "6000"))
+    enough = {"alpaca": "6000", "binance": "100", "ctrader": "12"}[world.adapter]
+    with pytest.raises(OrderRejectedError, match=r"insufficient|NOT_ENOUGH_MONEY"):
+        world.broker.submit(world.market_order("pmx-1", enough))
     assert world.orders_named("pmx-1") == 0
 
 
@@ -242,7 +254,8 @@ def test_an_unknown_symbol_is_rejected(world: Rig) -> None:
 
 def test_a_price_off_the_grid_is_rejected_and_not_rounded(world: Rig) -> None:
     """ccxt alone would have sent 100.02 for 100.019."""
-    price = world.market.instrument.start_price * Decimal("0.8") + Decimal("0.001")
+    price = world.market.instrument.start_price * Decimal("0.8")
+    price += world.market.instrument.rules.price_step / 10
     with pytest.raises(OrderRejectedError, match="price_step"):
         world.broker.submit(world.limit_order("pmx-1", "0.5", price))
     assert world.orders_named("pmx-1") == 0
@@ -263,6 +276,8 @@ def test_a_wait_that_the_venue_asks_for_is_kept(world: Rig) -> None:
 
 
 def test_a_ban_is_told_apart_where_the_venue_tells_it(world: Rig) -> None:
+    if not world.has(Fault.BANNED):
+        pytest.skip("this venue does not ban")
     world.venue.plan.add(Fault.BANNED, retry_after_s=120)
     with pytest.raises(RateLimitedError) as caught:
         world.broker.account()
@@ -334,6 +349,8 @@ def test_fills_before_the_moment_are_left_out(world: Rig) -> None:
 
 
 def test_orders_of_other_people_are_listed_under_their_own_id(world: Rig) -> None:
+    if not world.has(Fault.EXTERNAL_ORDER):
+        pytest.skip("nobody trades this account by hand")
     world.venue.plan.add(Fault.EXTERNAL_ORDER, on=("list",), times_max=1)
     start = world.clock.now()
     world.broker.open_orders()
@@ -381,7 +398,7 @@ def test_more_orders_and_fills_than_fit_a_page_are_all_listed(world: Rig) -> Non
                 client_id=f"pmx-{place}",
                 symbol=symbol,
                 side=Side.BUY,
-                quantity=Decimal("0.01"),
+                quantity=Decimal("0.01") * world.scale,
                 kind=world.resting("x").kind,
                 limit=price,
                 time_in_force=world.resting("x").time_in_force,
@@ -392,6 +409,7 @@ def test_more_orders_and_fills_than_fit_a_page_are_all_listed(world: Rig) -> Non
     assert len({order.client_order_id for order in listed.rows}) == 520
     for order in list(world.account.open_orders())[:230]:
         world.venue.exchange.force_fill(order)
+        world.clock.step_to(world.clock.now() + dt.timedelta(milliseconds=1))
     fills = world.broker.fills_since(start).rows
     assert len({fill.execution_id for fill in fills}) == len(fills) == 230
 

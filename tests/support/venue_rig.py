@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from apps.simulator.ctrader import ACCOUNT_ID
+from apps.simulator.faults import Fault
 from apps.simulator.records import SimAccount
 from apps.simulator.server import Venue, VenueOptions, running
 from quant.core.clock import SteppedClock
@@ -16,7 +18,17 @@ from resources.brokers.credentials import Credentials
 from resources.brokers.egress import Environment
 
 KEY, SECRET = "simulated-key", "simulated-secret"
-ADAPTERS = ("alpaca", "binance")
+ADAPTERS = ("alpaca", "binance", "ctrader")
+SYMBOLS = {"alpaca": "AAPL", "binance": "BTC/USDT", "ctrader": "EURUSD"}
+# Tests speak of half a unit; a currency is traded in lots of 100,000.
+SCALES = {"ctrader": Decimal(100_000)}
+# Faults of HTTP, or of a field, that a message of cTrader's cannot have.
+NOT_OF_CTRADER = frozenset(
+    {
+        *(Fault.ERROR_AFTER, Fault.ERROR_BEFORE, Fault.DELAY, Fault.EXTRA_FIELD, Fault.BANNED),
+        *(Fault.NAN_FIELD, Fault.UNKNOWN_WORD, Fault.REQUEST_DOUBLED, Fault.EXTERNAL_ORDER),
+    }
+)
 
 
 @dataclass
@@ -28,6 +40,8 @@ class Rig:
     url: str
     clock: SteppedClock
     broker: Broker = field(init=False)
+    # Tokens that the cTrader adapter asked to keep.
+    saved: list[Any] = field(default_factory=list)
 
     @property
     def account(self) -> SimAccount:
@@ -35,11 +49,18 @@ class Rig:
 
     @property
     def symbol(self) -> str:
-        return "AAPL" if self.adapter == "alpaca" else "BTC/USDT"
+        return SYMBOLS[self.adapter]
+
+    @property
+    def scale(self) -> Decimal:
+        return SCALES.get(self.adapter, Decimal(1))
+
+    def has(self, fault: Fault) -> bool:
+        return self.adapter != "ctrader" or fault not in NOT_OF_CTRADER
 
     @property
     def market(self) -> Any:
-        return self.venue.exchange.markets["AAPL" if self.adapter == "alpaca" else "BTCUSDT"]
+        return self.venue.exchange.markets[self.symbol.replace("/", "")]
 
     def connect(self, *, key: str = KEY, secret: str = SECRET, **options: Any) -> Broker:
         """A fresh adapter, as after a restart of the trader."""
@@ -48,19 +69,34 @@ class Rig:
 
         told = {"environment": Environment.SIMULATED, "url": self.url, "read_timeout_s": 5.0}
         credentials = Credentials(key, secret)
-        if self.adapter == "alpaca":
+        if self.adapter == "ctrader":
+            self.broker = self._ctrader(credentials, told | options)
+        elif self.adapter == "alpaca":
             self.broker = AlpacaBroker(credentials, AlpacaOptions(**(told | options)))
         else:
             self.broker = CcxtSpotBroker(credentials, CcxtOptions(**(told | options)))
             self.broker.connect()
         return self.broker
 
+    def _ctrader(self, credentials: Credentials, options: dict[str, Any]) -> Broker:
+        from resources.brokers.ctrader import CTraderBroker, CTraderOptions
+        from resources.brokers.ctrader_wire import Tokens
+
+        front = self.venue.ctrader
+        return CTraderBroker(
+            credentials,
+            Tokens(front.access_token, front.refresh_token),
+            self.saved.append,
+            CTraderOptions(account_id=ACCOUNT_ID, **options),
+            clock=self.clock,
+        )
+
     def market_order(self, name: str, quantity: str = "0.5", **more: Any) -> OrderTicket:
         return OrderTicket(
             client_order_id=name,
             symbol=more.pop("symbol", self.symbol),
             side=more.pop("side", Side.BUY),
-            quantity=Decimal(quantity),
+            quantity=Decimal(quantity) * self.scale,
             **more,
         )
 
@@ -69,7 +105,7 @@ class Rig:
             client_order_id=name,
             symbol=self.symbol,
             side=Side.BUY,
-            quantity=Decimal(quantity),
+            quantity=Decimal(quantity) * self.scale,
             kind=OrderKind.LIMIT,
             limit_price=price,
             time_in_force=TimeInForce.GTC,

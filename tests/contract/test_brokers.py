@@ -153,6 +153,35 @@ def test_an_ambiguous_answer_is_unknown_then_found_and_never_a_second_order(
         assert world.orders_named(name) == 1
 
 
+@pytest.mark.parametrize("fault", [Fault.ACK_LOST, Fault.PAGE, Fault.TRUNCATED, Fault.CUT])
+def test_a_cancel_without_an_answer_is_unknown_and_the_order_tells_its_end(
+    world: Rig, fault: Fault
+) -> None:
+    """Alpaca answers a cancel with nothing at all, so only what a status says can be believed."""
+    if world.adapter == "alpaca" and fault in {Fault.TRUNCATED, Fault.CUT}:
+        pytest.skip("an empty answer has no half")
+    world.broker.submit(world.resting("pmx-1"))
+    world.venue.plan.add(fault, on=("cancel",), times_max=1)
+    with pytest.raises(OrderUnknownError):
+        world.broker.cancel("pmx-1", symbol=world.symbol)
+    assert world.broker.find("pmx-1", symbol=world.symbol).state is OrderState.CANCELED
+    assert world.broker.cancel("pmx-1", symbol=world.symbol).state is OrderState.CANCELED
+
+
+@pytest.mark.parametrize("fault", UNBELIEVABLE)
+def test_a_question_without_a_believable_answer_is_not_a_not_found(
+    world: Rig, fault: Fault
+) -> None:
+    """Only the venue's own word makes an order unknown to it."""
+    world.broker.submit(world.market_order("pmx-1"))
+    world.venue.plan.add(fault, on=("query", "list"))
+    with pytest.raises(VenueUnavailableError):
+        world.broker.find("pmx-1", symbol=world.symbol)
+    with pytest.raises(OrderUnknownError):
+        world.broker.submit(world.market_order("pmx-1"))
+    assert world.orders_named("pmx-1") == 1
+
+
 def test_a_venue_that_says_nothing_is_unknown_within_the_time_limit(world: Rig) -> None:
     world.connect(read_timeout_s=0.3)
     world.venue.plan.add(Fault.ACK_HUNG, on=("submit",), times_max=1)

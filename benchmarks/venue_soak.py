@@ -40,7 +40,7 @@ ATTEMPTS_MAX = 200
 # These are canceled again; the others fill at once.
 RESTING_SHARE = 0.3
 
-# About one call in six goes wrong.
+# Shares of calls; several faults may strike one.
 FAULTS: tuple[dict[str, Any], ...] = (
     {"fault": "ack_lost", "on": ("submit", "cancel"), "share": 0.03},
     {"fault": "request_lost", "share": 0.02},

@@ -1,4 +1,4 @@
-"""`pmx venue`: a simulated venue on this machine, for Alpaca's and Binance's own SDKs.
+"""`pmx venue`: a simulated venue on this machine, for Alpaca's and Binance's own SDKs, and cTrader.
 
 Belongs here: options, ports and the words at the start. The venue is `apps.simulator`.
 """
@@ -24,6 +24,7 @@ class VenueStarted(CommandResult):
 
     alpaca: str
     binance: str
+    ctrader: str
     key_id: str
     secret: str
     seed: int
@@ -49,6 +50,7 @@ def run(
     *,
     alpaca: Port = 8790,
     binance: Port = 8791,
+    ctrader: Port = 8792,
     seed: Annotated[int, typer.Option(min=0, help="Prices and faults follow from it.")] = 1,
     faults: Annotated[
         Path | None, typer.Option(help="JSON file of faults; docs/brokers.md has an example.")
@@ -60,7 +62,7 @@ def run(
         float | None, typer.Option(min=0, help="Stop by itself after this long.")
     ] = None,
 ) -> None:
-    """Serve both protocols until Ctrl-C."""
+    """Serve every protocol until Ctrl-C."""
     from apps.simulator.faults import FaultFile, read_faults
     from apps.simulator.server import Venue, VenueOptions
 
@@ -68,7 +70,7 @@ def run(
     path = events or cli.settings.paths.logs / "venue.jsonl"
     with _opened(path) as stream:
         venue = Venue(VenueOptions(seed=seed, faults=told), log=stream)
-        ports = {"alpaca": alpaca, "binance": binance}
+        ports = {"alpaca": alpaca, "binance": binance, "ctrader": ctrader}
         asyncio.run(_serve(cli, venue, ports, path, seconds))
 
 
@@ -94,7 +96,7 @@ async def _serve(
     except OSError as error:
         raise UsageError(
             f"a port is taken ({error.strerror})",
-            remedy="choose others with --alpaca and --binance; 0 takes a free one",
+            remedy="choose others with --alpaca, --binance and --ctrader; 0 is a free one",
         ) from None
     urls = {
         name: f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -104,6 +106,7 @@ async def _serve(
         VenueStarted(
             alpaca=urls["alpaca"],
             binance=urls["binance"],
+            ctrader=urls["ctrader"],
             key_id=venue.options.key_id,
             secret=venue.options.secret,
             seed=venue.options.seed,

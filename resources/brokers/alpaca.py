@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from quant.execution.broker import (
 from quant.execution.orders import OrderState, Side
 from resources.brokers.credentials import Credentials
 from resources.brokers.egress import HOSTS, Environment, HostGuard
-from resources.brokers.once import DuplicateOrderError, SubmitOnce
+from resources.brokers.once import RESEND_AFTER_S, DuplicateOrderError, SubmitOnce
 from resources.brokers.rows import ROW_ERRORS, listing, number
 
 VENUE: Final = "alpaca"
@@ -72,7 +72,7 @@ class AlpacaOptions:
     url: str | None = None
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 12.0
-    resend_after_s: float = field(default=45.0)
+    resend_after_s: float = RESEND_AFTER_S
 
 
 class AlpacaBroker:

@@ -49,7 +49,9 @@ class Dialect:
     finds_by_client_id: bool = False
     # Whether trades are paged by their id; else by their time.
     pages_by_id: bool = False
-    has_paper: bool = False
+    # Whether a market buy can name its quantity; else it names an amount of money, which is another
+    # order than ours and is refused.
+    takes_market_buys: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     to_wire: Callable[[str], str] = _same
     from_wire: Callable[[str], str] = _same
@@ -100,7 +102,6 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         exchange_id="binance",
         finds_by_client_id=True,
         pages_by_id=True,
-        has_paper=True,
         options={
             "fetchMarkets": {"types": ["spot"]},
             "fetchMargins": False,
@@ -121,6 +122,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         exchange_id="coinbase",
         # ccxt drops the unified clientOrderId here without a word and sends an id of its own.
         id_parameter="client_order_id",
+        takes_market_buys=False,
         has_rows=lambda body: isinstance(body, dict) and bool({"orders", "fills"} & body.keys()),
         require_safe_key=_coinbase_key,
     ),

@@ -31,7 +31,7 @@ from resources.brokers.ccxt_dialects import dialect_of
 from resources.brokers.ccxt_errors import Outcome, error_for, outcome_of, told
 from resources.brokers.credentials import Credentials
 from resources.brokers.egress import Environment, HostGuard
-from resources.brokers.once import SubmitOnce
+from resources.brokers.once import RESEND_AFTER_S, SubmitOnce
 from resources.brokers.rows import ROW_ERRORS, listing, number
 
 TRADES_PER_PAGE: Final = 1000
@@ -58,7 +58,7 @@ class CcxtOptions:
     quote: str = "USDT"
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 12.0
-    resend_after_s: float = 45.0
+    resend_after_s: float = RESEND_AFTER_S
 
 
 class CcxtSpotBroker:
@@ -119,6 +119,14 @@ class CcxtSpotBroker:
         """See the port; the venue's filters are checked before anything is sent."""
         self.connect()
         require_allowed(ticket, self.rules(ticket.symbol), reference_price=ticket.reference_price)
+        if ticket.side is Side.BUY and not (
+            ticket.kind.has_limit or self.dialect.takes_market_buys
+        ):
+            raise OrderRejectedError(
+                f"{self.name} takes a market buy by its amount of money only",
+                rule="market_buy",
+                remedy="buy with a limit, such as the ask, and ioc",
+            )
         return self._once.submit(
             ticket,
             find=lambda: self.find(ticket.client_order_id, symbol=ticket.symbol),

@@ -31,7 +31,7 @@ from quant.execution.venue_rules import VenueRules, require_allowed
 from resources.brokers.credentials import Credentials
 from resources.brokers.ctrader_wire import VENUE, Tokens, Wire
 from resources.brokers.egress import Environment
-from resources.brokers.once import SubmitOnce
+from resources.brokers.once import RESEND_AFTER_S, SubmitOnce
 from resources.brokers.rows import ROW_ERRORS, listing, number
 
 # Volumes are hundredths of a unit.
@@ -62,7 +62,7 @@ class CTraderOptions:
     environment: Environment = Environment.PAPER
     url: str | None = None
     read_timeout_s: float = 12.0
-    resend_after_s: float = 45.0
+    resend_after_s: float = RESEND_AFTER_S
 
 
 class CTraderBroker:

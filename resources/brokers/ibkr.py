@@ -29,7 +29,7 @@ from quant.execution.broker import (
 )
 from quant.execution.orders import OrderState, Side
 from resources.brokers.egress import Environment, is_loopback
-from resources.brokers.once import SubmitOnce
+from resources.brokers.once import RESEND_AFTER_S, SubmitOnce
 from resources.brokers.rows import ROW_ERRORS, listing, number
 
 VENUE: Final = "ibkr"
@@ -71,7 +71,7 @@ class IbkrOptions:
     client_id: int = 17
     order_id_floor: int = 0
     answer_timeout_s: float = 12.0
-    resend_after_s: float = 45.0
+    resend_after_s: float = RESEND_AFTER_S
 
     def __post_init__(self) -> None:
         if not is_loopback(self.host):

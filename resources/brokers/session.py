@@ -25,6 +25,9 @@ _PIECE_BYTES: Final = 64 * 1024
 # Without a Retry-After: Alpaca's budget is per minute, and Binance's bans begin at two minutes.
 RETRY_AFTER_S: Final = 5.0
 BAN_S: Final = 120.0
+# A server closes a connection that is idle for long, and an order that meets such a close has an
+# open end: what has idled longer than this is not used again.
+IDLE_S_MAX: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class VenueSession(requests.Session):
         self._monotonic = monotonic
         self._quiet_until = 0.0
         self._is_banned = False
+        self._used_at = monotonic()
 
     def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
         """One request, once; raises the port's errors, which no SDK catches."""
@@ -68,6 +72,8 @@ class VenueSession(requests.Session):
         self.trust_env = False
         limits = (self.timeouts.connect_s, self.timeouts.read_s)
         options |= {"stream": True, "allow_redirects": False, "timeout": limits}
+        if self._monotonic() - self._used_at > IDLE_S_MAX:
+            self.close()
         changes = str(method).upper() not in {"GET", "HEAD"} and not self.is_reading
         response, body = self._send(str(method), address, options, changes=changes)
         self._judge(response.status_code, response.headers, body, changes=changes)
@@ -90,6 +96,7 @@ class VenueSession(requests.Session):
             raise self._open(f"did not answer within {self.timeouts.read_s:g} s", changes) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._open(f"broke off its answer ({type(error).__name__})", changes) from None
+        self._used_at = self._monotonic()
         response._content = body  # the SDK reads it again through .text and .json()
         return response, body
 

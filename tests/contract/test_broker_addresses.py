@@ -143,3 +143,18 @@ def test_an_order_for_the_day_is_refused_where_there_is_no_day() -> None:
     broker._is_ready = True
     with no_egress(), pytest.raises(OrderRejectedError, match="no day"):
         broker.submit(limit_ticket(time_in_force=TimeInForce.DAY))
+
+
+def test_a_market_buy_is_refused_where_it_would_be_another_order() -> None:
+    """Coinbase buys for an amount of money; a quantity that nobody asked for would come back."""
+    broker = CcxtSpotBroker(
+        KEYS, CcxtOptions(exchange_id="coinbase", environment=Environment.LIVE, quote="USD")
+    )
+    broker._exchange.set_markets([market_of("coinbase")])
+    broker._is_ready = True
+    ticket = OrderTicket(
+        client_order_id=OURS, symbol="BTC/USD", side=Side.BUY, quantity=Decimal("0.01")
+    )
+    with no_egress() as watch, pytest.raises(OrderRejectedError, match="amount of money"):
+        broker.submit(ticket)
+    assert watch.attempts == []

@@ -469,3 +469,18 @@ def test_a_suspended_account_says_that_it_cannot_trade(world: Rig) -> None:
     assert not world.broker.account().can_trade
     with pytest.raises(OrderRejectedError):
         world.broker.submit(world.market_order("pmx-1"))
+
+
+@pytest.mark.parametrize("adapter", ["alpaca", "binance"])
+def test_a_connection_that_idled_is_not_used_for_an_order(adapter: str) -> None:
+    """A server that closes it at that moment would leave the order's end open for 45 s."""
+    with rig(adapter) as world:
+        session = world.broker._session
+        world.broker.account()
+        adapters = session.adapters.values()
+        used = [pool for one in adapters for pool in one.poolmanager.pools._container.values()]
+        session._used_at -= 60
+        world.broker.submit(world.market_order("pmx-1"))
+        kept = [pool for one in adapters for pool in one.poolmanager.pools._container.values()]
+        assert len(used) == len(kept) == 1
+        assert used[0] is not kept[0]

@@ -30,7 +30,18 @@ def venue(tmp_path: Path) -> Iterator[tuple[dict[str, str], subprocess.Popen[str
     """A venue on free ports whose answers to orders are late."""
     faults = tmp_path / "faults.json"
     faults.write_text('{"rules": [{"fault": "delay", "on": ["submit"], "delay_ms_max": 6}]}')
-    options = ["--alpaca", "0", "--binance", "0", "--seed", "7", "--faults", str(faults)]
+    options = [
+        "--alpaca",
+        "0",
+        "--binance",
+        "0",
+        "--ctrader",
+        "0",
+        "--seed",
+        "7",
+        "--faults",
+        str(faults),
+    ]
     command = [*PMX, "venue", *options, "--json", "--home", str(tmp_path)]
     with subprocess.Popen(command, cwd=project_root(), stdout=subprocess.PIPE, text=True) as child:
         told = ""

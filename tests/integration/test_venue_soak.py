@@ -1,4 +1,4 @@
-"""Many orders through each real SDK while one call in six goes wrong: the short form.
+"""Many orders through each real SDK while many calls go wrong: the short form.
 
 The long form is `python -m benchmarks.venue_soak --orders 10000`.
 """

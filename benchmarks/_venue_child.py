@@ -22,7 +22,7 @@ def _canned() -> Callable[[Ask], Reply]:
     venue = Venue(VenueOptions())
     request = SimRequest(client_id="x", symbol="AAPL", side=Side.BUY, quantity=Decimal(1))
     order = venue.exchange.submit("alpaca", request)
-    reply = json_reply(venue.alpaca.order_json(order))
+    reply = json_reply(venue.alpaca.words.order_json(order))
     return lambda _: reply
 
 

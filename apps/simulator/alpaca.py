@@ -12,16 +12,15 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from apps.simulator.alpaca_words import AlpacaWords
 from apps.simulator.exchange import Exchange, VenueEvent
 from apps.simulator.faults import Fault
 from apps.simulator.fronts import MinuteBudget, Struck, moment_text, text
 from apps.simulator.http import Ask, Channel, Reply, json_reply
 from apps.simulator.records import (
     RefusalKind,
-    SimFill,
     SimOrder,
     SimRequest,
-    SimStatus,
     VenueRefusal,
 )
 from apps.simulator.streams import StreamHub
@@ -34,15 +33,6 @@ ORDERS_PER_PAGE: Final = 50
 ORDERS_PER_PAGE_MAX: Final = 500
 FILLS_PER_PAGE_MAX: Final = 100
 
-_STATUS: Final = {
-    SimStatus.HELD: "accepted",
-    SimStatus.NEW: "new",
-    SimStatus.PARTIAL: "partially_filled",
-    SimStatus.FILLED: "filled",
-    SimStatus.CANCELED: "canceled",
-    SimStatus.EXPIRED: "expired",
-    SimStatus.REPLACED: "replaced",
-}
 # HTTP status and code; the code of a duplicate id is not documented, so clients match the words.
 _REFUSALS: Final = {
     RefusalKind.UNKNOWN_SYMBOL: (422, 42210000, "asset not found"),
@@ -76,7 +66,7 @@ class AlpacaFront:
         self.account = exchange.accounts[ACCOUNT]
         self._credentials = (key_id, secret)
         self._budget = MinuteBudget(requests_per_minute, exchange.clock.now)
-        self._ids: dict[str, int] = {}
+        self.words = AlpacaWords(exchange, self.account)
         exchange.listeners.append(self._hear)
 
     def operation_of(self, ask: Ask) -> str:
@@ -161,7 +151,7 @@ class AlpacaFront:
                 raise VenueRefusal(
                     RefusalKind.BAD_REQUEST, f"the simulator does not support {unsupported}"
                 )
-        return json_reply(self.order_json(self.exchange.submit(ACCOUNT, _request_of(wish))))
+        return json_reply(self.words.order_json(self.exchange.submit(ACCOUNT, _request_of(wish))))
 
     def _list(self, ask: Ask, _: Struck) -> Reply:
         query = ask.query
@@ -178,13 +168,13 @@ class AlpacaFront:
             rows = [o for o in rows if o.created_at < _moment(until)]
         if query.get("direction", "desc") == "desc":
             rows.reverse()
-        return json_reply([self.order_json(order) for order in rows[:limit]])
+        return json_reply([self.words.order_json(order) for order in rows[:limit]])
 
     def _one(self, ask: Ask, struck: Struck) -> Reply:
         self.exchange.advance()
         order = self._order(ask.path.rsplit("/", 1)[1])
         self._require_visible(order, struck)
-        return json_reply(self.order_json(order))
+        return json_reply(self.words.order_json(order))
 
     def _by_client_id(self, ask: Ask, struck: Struck) -> Reply:
         self.exchange.advance()
@@ -192,7 +182,7 @@ class AlpacaFront:
         if order is None:
             raise VenueRefusal(RefusalKind.NOT_FOUND, "no order has that client_order_id")
         self._require_visible(order, struck)
-        return json_reply(self.order_json(order))
+        return json_reply(self.words.order_json(order))
 
     def _require_visible(self, order: SimOrder, struck: Struck) -> None:
         lag = struck.get(Fault.READ_LAG)
@@ -205,7 +195,9 @@ class AlpacaFront:
         change = json.loads(ask.body, parse_float=Decimal)
         was = old.request
         new = SimRequest(
-            client_id=str(change.get("client_order_id") or uuid.UUID(int=self._seed(old) + 1)),
+            client_id=str(
+                change.get("client_order_id") or uuid.UUID(int=self.words.seed_of(old) + 1)
+            ),
             symbol=was.symbol,
             side=was.side,
             quantity=Decimal(str(change.get("qty", was.quantity))),
@@ -214,7 +206,7 @@ class AlpacaFront:
             stop=_number(change.get("stop_price")) or was.stop,
             time_in_force=TimeInForce(change.get("time_in_force", was.time_in_force)),
         )
-        return json_reply(self.order_json(self.exchange.replace(ACCOUNT, old.order_id, new)))
+        return json_reply(self.words.order_json(self.exchange.replace(ACCOUNT, old.order_id, new)))
 
     def _cancel(self, ask: Ask, struck: Struck) -> Reply:
         order = self._order(ask.path.rsplit("/", 1)[1])
@@ -228,25 +220,25 @@ class AlpacaFront:
         rows = []
         for order in self.account.open_orders():
             self.exchange.cancel(ACCOUNT, order.order_id)
-            rows.append({"id": self.uuid_of(order), "status": 200})
+            rows.append({"id": self.words.uuid_of(order), "status": 200})
         return json_reply(rows, 207)
 
     def _positions(self, _: Ask, __: Struck) -> Reply:
         self.exchange.advance()
-        held = [symbol for symbol in self._stocks() if self.account.balance(symbol) != 0]
-        return json_reply([self._position_json(symbol) for symbol in held])
+        held = [symbol for symbol in self.words.stocks() if self.account.balance(symbol) != 0]
+        return json_reply([self.words.position_json(symbol) for symbol in held])
 
     def _position(self, ask: Ask, _: Struck) -> Reply:
         self.exchange.advance()
         symbol = ask.path.rsplit("/", 1)[1]
         if self.account.balance(symbol) == 0:
             return self.error(404, 40410000, "position does not exist")
-        return json_reply(self._position_json(symbol))
+        return json_reply(self.words.position_json(symbol))
 
     def _account_page(self, _: Ask, __: Struck) -> Reply:
         self.exchange.advance()
         cash = self.account.balance("USD")
-        held = sum((self._value(symbol) for symbol in self._stocks()), Decimal(0))
+        held = sum((self.words.value(symbol) for symbol in self.words.stocks()), Decimal(0))
         equity = cash + held
         free = self.account.free("USD")
         page = dict.fromkeys(("cash", "non_marginable_buying_power"), text(cash))
@@ -282,29 +274,8 @@ class AlpacaFront:
         if after := ask.query.get("after"):
             rows = [fill for fill in rows if fill.time > _moment(after)]
         if token := ask.query.get("page_token"):
-            rows = [fill for fill in rows if self._activity_id(fill) > token]
-        return json_reply([self._activity(fill) for fill in rows[:size]])
-
-    def _activity_id(self, fill: SimFill) -> str:
-        stamp = fill.time.strftime("%Y%m%d%H%M%S%f")[:17]
-        return f"{stamp}::{uuid.UUID(int=fill.execution_id)}"
-
-    def _activity(self, fill: SimFill) -> dict[str, Any]:
-        order = self.account.orders[fill.order_id]
-        return {
-            "id": self._activity_id(fill),
-            "activity_type": "FILL",
-            "transaction_time": moment_text(fill.time),
-            "type": "partial_fill" if fill.cumulative < order.request.quantity else "fill",
-            "price": text(fill.price),
-            "qty": text(fill.quantity),
-            "side": order.request.side.value,
-            "symbol": order.request.symbol,
-            "leaves_qty": text(order.request.quantity - fill.cumulative),
-            "order_id": self.uuid_of(order),
-            "cum_qty": text(fill.cumulative),
-            "order_status": _STATUS[order.status],
-        }
+            rows = [fill for fill in rows if self.words.activity_id(fill) > token]
+        return json_reply([self.words.activity(fill) for fill in rows[:size]])
 
     def _clock(self, _: Ask, __: Struck) -> Reply:
         now = self.exchange.clock.now()
@@ -322,105 +293,18 @@ class AlpacaFront:
         )
 
     def _assets(self, _: Ask, __: Struck) -> Reply:
-        return json_reply([self._asset_json(symbol) for symbol in self._stocks()])
+        return json_reply([self.words.asset_json(symbol) for symbol in self.words.stocks()])
 
     def _asset(self, ask: Ask, _: Struck) -> Reply:
         symbol = ask.path.rsplit("/", 1)[1]
-        if symbol not in self._stocks():
+        if symbol not in self.words.stocks():
             return self.error(404, 40410000, f"asset not found for {symbol}")
-        return json_reply(self._asset_json(symbol))
-
-    def _asset_json(self, symbol: str) -> dict[str, Any]:
-        claims = ("tradable", "marginable", "shortable", "easy_to_borrow", "fractionable")
-        return {
-            "id": self._asset_id(symbol),
-            "class": "us_equity",
-            "exchange": "NASDAQ",
-            "symbol": symbol,
-            "status": "active",
-            **dict.fromkeys(claims, True),
-        }
-
-    def _asset_id(self, symbol: str) -> str:
-        return str(uuid.UUID(int=seed_of("asset", symbol)))
-
-    def _position_json(self, symbol: str) -> dict[str, Any]:
-        quantity = self.account.balance(symbol)
-        cost = self.account.entry_costs[symbol]
-        return {
-            "asset_id": self._asset_id(symbol),
-            "symbol": symbol,
-            "exchange": "NASDAQ",
-            "asset_class": "us_equity",
-            "avg_entry_price": text(cost),
-            "qty": text(quantity),
-            "side": "long" if quantity > 0 else "short",
-            "cost_basis": text(quantity * cost),
-            "market_value": text(self._value(symbol)),
-        }
-
-    def _value(self, symbol: str) -> Decimal:
-        return self.account.balance(symbol) * self.exchange.markets[symbol].last_price
-
-    def _stocks(self) -> list[str]:
-        markets = self.exchange.markets.values()
-        return [m.instrument.symbol for m in markets if m.instrument.venue == ACCOUNT]
+        return json_reply(self.words.asset_json(symbol))
 
     def _order(self, name: str) -> SimOrder:
-        if name not in self._ids:
+        if name not in self.words.ids:
             raise VenueRefusal(RefusalKind.NOT_FOUND, f"order not found: {name}")
-        return self.exchange.order(ACCOUNT, self._ids[name])
-
-    def _seed(self, order: SimOrder) -> int:
-        return (seed_of(self.exchange.seed, "order") << 64) | (order.order_id << 8)
-
-    def uuid_of(self, order: SimOrder) -> str:
-        """The order's id in Alpaca's form."""
-        name = str(uuid.UUID(int=self._seed(order)))
-        self._ids[name] = order.order_id
-        return name
-
-    def order_json(self, order: SimOrder) -> dict[str, Any]:
-        """The order as Alpaca tells it: numbers as strings."""
-        request = order.request
-        updated = moment_text(order.updated_at)
-        accounted = self.account.orders
-        by = accounted.get(order.replaced_by) if order.replaced_by else None
-        of = accounted.get(order.replaces) if order.replaces else None
-        return {
-            "id": self.uuid_of(order),
-            "client_order_id": request.client_id,
-            "created_at": moment_text(order.created_at),
-            "updated_at": updated,
-            "submitted_at": moment_text(order.created_at),
-            "filled_at": updated if order.status is SimStatus.FILLED else None,
-            "expired_at": updated if order.status is SimStatus.EXPIRED else None,
-            "canceled_at": updated if order.status is SimStatus.CANCELED else None,
-            "failed_at": None,
-            "replaced_at": updated if order.status is SimStatus.REPLACED else None,
-            "replaced_by": self.uuid_of(by) if by else None,
-            "replaces": self.uuid_of(of) if of else None,
-            "asset_id": self._asset_id(request.symbol),
-            "symbol": request.symbol,
-            "asset_class": "us_equity",
-            "notional": None,
-            "qty": text(request.quantity),
-            "filled_qty": text(order.filled),
-            "filled_avg_price": text(order.average) if order.average else None,
-            "order_class": "",
-            "order_type": request.kind.value,
-            "type": request.kind.value,
-            "side": request.side.value,
-            "time_in_force": request.time_in_force.value,
-            "limit_price": text(request.limit) if request.limit else None,
-            "stop_price": text(request.stop) if request.stop else None,
-            "status": _STATUS[order.status],
-            "extended_hours": False,
-            "legs": None,
-            "trail_percent": None,
-            "trail_price": None,
-            "hwm": None,
-        }
+        return self.exchange.order(ACCOUNT, self.words.ids[name])
 
     def _converse(self, channel: Channel, said: dict[str, Any]) -> None:
         if said.get("action") == "authenticate":
@@ -450,7 +334,7 @@ class AlpacaFront:
         data: dict[str, Any] = {
             "event": kind,
             "timestamp": moment_text(event.time),
-            "order": self.order_json(event.order),
+            "order": self.words.order_json(event.order),
         }
         if event.fill is not None:
             data |= {

@@ -12,6 +12,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from apps.simulator.binance_words import (
+    KINDS,
+    fill_json,
+    order_json,
+    report_json,
+    symbol_json,
+    trade_json,
+)
 from apps.simulator.exchange import Exchange, VenueEvent
 from apps.simulator.faults import Fault
 from apps.simulator.fronts import MinuteBudget, Struck, milliseconds, text
@@ -21,11 +29,10 @@ from apps.simulator.records import (
     SimFill,
     SimOrder,
     SimRequest,
-    SimStatus,
     VenueRefusal,
 )
 from apps.simulator.streams import StreamHub
-from quant.execution.broker import OrderKind, TimeInForce
+from quant.execution.broker import TimeInForce
 from quant.execution.orders import Side
 
 ACCOUNT: Final = "binance"
@@ -34,21 +41,6 @@ RECV_WINDOW_MS: Final = 5000
 AHEAD_MS_MAX: Final = 1000
 TRADES_PER_PAGE_MAX: Final = 1000
 
-_STATUS: Final = {
-    SimStatus.HELD: "NEW",
-    SimStatus.NEW: "NEW",
-    SimStatus.PARTIAL: "PARTIALLY_FILLED",
-    SimStatus.FILLED: "FILLED",
-    SimStatus.CANCELED: "CANCELED",
-    SimStatus.EXPIRED: "EXPIRED",
-    SimStatus.REPLACED: "CANCELED",
-}
-_KINDS: Final = {
-    "MARKET": OrderKind.MARKET,
-    "LIMIT": OrderKind.LIMIT,
-    "STOP_LOSS": OrderKind.STOP,
-    "STOP_LOSS_LIMIT": OrderKind.STOP_LIMIT,
-}
 _REFUSALS: Final = {
     RefusalKind.UNKNOWN_SYMBOL: (-1121, "Invalid symbol."),
     RefusalKind.DUPLICATE_ID: (-2010, "Duplicate order sent."),
@@ -211,7 +203,7 @@ class BinanceFront:
             "timezone": "UTC",
             "serverTime": self._now_ms(struck),
             "rateLimits": [],
-            "symbols": [_symbol_json(one) for one in coins],
+            "symbols": [symbol_json(one) for one in coins],
         }
 
     def _ticker(self, given: dict[str, str], struck: Struck) -> Any:
@@ -280,7 +272,7 @@ class BinanceFront:
         }
 
     def _submit(self, given: dict[str, str], _: Struck) -> Any:
-        kind = _KINDS[given["type"]]
+        kind = KINDS[given["type"]]
         in_force = TimeInForce(
             given.get("timeInForce", "IOC" if not kind.has_limit else "").lower()
         )
@@ -295,9 +287,9 @@ class BinanceFront:
             time_in_force=in_force,
         )
         order = self.exchange.submit(ACCOUNT, request)
-        return self.order_json(order) | {
+        return order_json(order) | {
             "transactTime": milliseconds(order.created_at),
-            "fills": [self._fill_json(fill) for fill in order.fills],
+            "fills": [fill_json(fill) for fill in order.fills],
         }
 
     def _one(self, given: dict[str, str], struck: Struck) -> Any:
@@ -307,7 +299,7 @@ class BinanceFront:
         age_s = (self.exchange.clock.now() - order.created_at).total_seconds()
         if lag is not None and age_s * 1000 < lag.lag_ms:
             raise VenueRefusal(RefusalKind.NOT_FOUND, "not yet")
-        return self.order_json(order)
+        return order_json(order)
 
     def _order(self, given: dict[str, str]) -> SimOrder:
         order = None
@@ -324,13 +316,13 @@ class BinanceFront:
         if Fault.FILL_ON_CANCEL in struck:
             self.exchange.force_fill(order)
         done = self.exchange.cancel(ACCOUNT, order.order_id)
-        return self.order_json(done) | {"origClientOrderId": done.request.client_id}
+        return order_json(done) | {"origClientOrderId": done.request.client_id}
 
     def _open(self, given: dict[str, str], _: Struck) -> Any:
         self.exchange.advance()
         wanted = given.get("symbol")
         orders = self.account.open_orders()
-        return [self.order_json(o) for o in orders if wanted in {None, o.request.symbol}]
+        return [order_json(o) for o in orders if wanted in {None, o.request.symbol}]
 
     def _cancel_all(self, given: dict[str, str], struck: Struck) -> Any:
         rows = self._open(given, struck)
@@ -350,7 +342,7 @@ class BinanceFront:
             and order.order_id >= first
             and milliseconds(order.created_at) >= since
         ]
-        return [self.order_json(order) for order in (rows[:size] if first else rows[-size:])]
+        return [order_json(order) for order in (rows[:size] if first else rows[-size:])]
 
     def _trades(self, given: dict[str, str], _: Struck) -> Any:
         self.exchange.advance()
@@ -365,58 +357,10 @@ class BinanceFront:
             and milliseconds(fill.time) >= since
         ]
         page = rows[:size] if first or since else rows[-size:]
-        return [self._trade_json(fill) for fill in page]
+        return [trade_json(fill, self.account.orders[fill.order_id]) for fill in page]
 
     def _symbol_of(self, fill: SimFill) -> str:
         return self.account.orders[fill.order_id].request.symbol
-
-    def _fill_json(self, fill: SimFill) -> dict[str, Any]:
-        return {
-            "price": text(fill.price),
-            "qty": text(fill.quantity),
-            "commission": text(fill.fee),
-            "commissionAsset": fill.fee_asset,
-            "tradeId": fill.execution_id,
-        }
-
-    def _trade_json(self, fill: SimFill) -> dict[str, Any]:
-        order = self.account.orders[fill.order_id]
-        told = self._fill_json(fill)
-        return told | {
-            "symbol": order.request.symbol,
-            "id": fill.execution_id,
-            "orderId": order.order_id,
-            "orderListId": -1,
-            "quoteQty": text(fill.price * fill.quantity),
-            "time": milliseconds(fill.time),
-            "isBuyer": order.request.side is Side.BUY,
-            "isMaker": fill.is_maker,
-            "isBestMatch": True,
-        }
-
-    def order_json(self, order: SimOrder) -> dict[str, Any]:
-        """The order as Binance tells it."""
-        request = order.request
-        kind = next(word for word, kind in _KINDS.items() if kind is request.kind)
-        return {
-            "symbol": request.symbol,
-            "orderId": order.order_id,
-            "orderListId": -1,
-            "clientOrderId": request.client_id,
-            "price": text(request.limit or Decimal(0)),
-            "origQty": text(request.quantity),
-            "executedQty": text(order.filled),
-            "cummulativeQuoteQty": text(order.cost),
-            "status": _STATUS[order.status],
-            "timeInForce": request.time_in_force.value.upper(),
-            "type": kind,
-            "side": request.side.value.upper(),
-            "stopPrice": text(request.stop or Decimal(0)),
-            "time": milliseconds(order.created_at),
-            "updateTime": milliseconds(order.updated_at),
-            "isWorking": order.is_open,
-            "selfTradePreventionMode": "EXPIRE_TAKER",
-        }
 
     def _converse(self, channel: Channel, said: dict[str, Any]) -> None:
         if said.get("method") != "userDataStream.subscribe.signature":
@@ -436,91 +380,5 @@ class BinanceFront:
 
     def _hear(self, event: VenueEvent) -> None:
         if event.order.account == ACCOUNT and self.hub.channels:
-            report = self.report_json(event)
+            report = report_json(event)
             self.hub.publish(json.dumps({"subscriptionId": 0, "event": report}))
-
-    def report_json(self, event: VenueEvent) -> dict[str, Any]:
-        """An executionReport, in Binance's one-letter words."""
-        order, fill = event.order, event.fill
-        told = self.order_json(order)
-        words = {"new": "NEW", "fill": "TRADE", "expired": "EXPIRED"}
-        return {
-            "e": "executionReport",
-            "E": milliseconds(event.time),
-            "s": told["symbol"],
-            "c": told["clientOrderId"],
-            "S": told["side"],
-            "o": told["type"],
-            "f": told["timeInForce"],
-            "q": told["origQty"],
-            "p": told["price"],
-            "P": told["stopPrice"],
-            "F": "0.00000000",
-            "g": -1,
-            "C": "",
-            "x": words.get(event.kind, "CANCELED"),
-            "X": told["status"],
-            "r": "NONE",
-            "i": order.order_id,
-            "l": text(fill.quantity) if fill else "0",
-            "z": told["executedQty"],
-            "L": text(fill.price) if fill else "0",
-            "n": text(fill.fee) if fill else "0",
-            "N": fill.fee_asset if fill else None,
-            "T": milliseconds(event.time),
-            "t": fill.execution_id if fill else -1,
-            "w": order.is_open,
-            "m": bool(fill and fill.is_maker),
-            "O": told["time"],
-            "Z": told["cummulativeQuoteQty"],
-            "Y": text(fill.price * fill.quantity) if fill else "0",
-            "Q": "0",
-        }
-
-
-def _symbol_json(instrument: Any) -> dict[str, Any]:
-    rules = instrument.rules
-    lot = {
-        "minQty": text(rules.quantity_min),
-        "maxQty": text(rules.quantity_max),
-        "stepSize": text(rules.quantity_step),
-    }
-    up, down = text(1 + rules.percent_band), text(1 - rules.percent_band)
-    sides = ("bidMultiplier", "askMultiplier")
-    band = {f"{side}{way}": value for side in sides for way, value in (("Up", up), ("Down", down))}
-    return {
-        "symbol": instrument.symbol,
-        "status": "TRADING",
-        "baseAsset": instrument.base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": instrument.quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "orderTypes": list(_KINDS),
-        "icebergAllowed": False,
-        "ocoAllowed": False,
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "permissions": [],
-        "permissionSets": [["SPOT"]],
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": text(rules.price_min),
-                "maxPrice": text(rules.price_max),
-                "tickSize": text(rules.price_step),
-            },
-            {"filterType": "LOT_SIZE", **lot},
-            {"filterType": "MARKET_LOT_SIZE", **lot},
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": text(rules.notional_min),
-                "applyMinToMarket": True,
-                "maxNotional": "9000000",
-                "applyMaxToMarket": False,
-                "avgPriceMins": 5,
-            },
-            {"filterType": "PERCENT_PRICE_BY_SIDE", **band, "avgPriceMins": 5},
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
-        ],
-    }

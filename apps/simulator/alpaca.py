@@ -138,7 +138,10 @@ class AlpacaFront:
             "GET account": self._account_page,
             "GET account/": self._configuration,
             "PATCH account/": self._configure,
+            "DELETE positions": self._close_all,
+            "DELETE positions/": self._close,
             "GET clock": self._clock,
+            "GET calendar": self._calendar,
             "GET assets": self._assets,
             "GET assets/": self._asset,
         }
@@ -291,6 +294,42 @@ class AlpacaFront:
                 "next_close": moment_text(closes),
             }
         )
+
+    def _close_all(self, _: Ask, __: Struck) -> Reply:
+        self.exchange.advance()
+        held = [symbol for symbol in self.words.stocks() if self.account.balance(symbol)]
+        rows = [{"symbol": one, "status": 200, "body": self._close_one(one)} for one in held]
+        return json_reply(rows, 207)
+
+    def _close(self, ask: Ask, _: Struck) -> Reply:
+        self.exchange.advance()
+        symbol = ask.path.rsplit("/", 1)[1]
+        if self.account.balance(symbol) == 0:
+            return self.error(404, 40410000, "position does not exist")
+        return json_reply(self._close_one(symbol, _number(ask.query.get("qty"))))
+
+    def _close_one(self, symbol: str, quantity: Decimal | None = None) -> dict[str, Any]:
+        held = self.account.balance(symbol)
+        request = SimRequest(
+            client_id=f"close-{symbol}-{len(self.account.orders)}",
+            symbol=symbol,
+            side=Side.SELL if held > 0 else Side.BUY,
+            quantity=quantity or abs(held),
+        )
+        return self.words.order_json(self.exchange.submit(ACCOUNT, request))
+
+    def _calendar(self, ask: Ask, _: Struck) -> Reply:
+        """Weekdays; the simulator has no holidays. Times are New York's, as Alpaca tells them."""
+        today = self.exchange.clock.now().date()
+        first = dt.date.fromisoformat(ask.query.get("start", today.isoformat())[:10])
+        last = dt.date.fromisoformat(ask.query.get("end", today.isoformat())[:10])
+        days = (first + dt.timedelta(days=n) for n in range((last - first).days + 1))
+        rows = [
+            {"date": day.isoformat(), "open": "09:30", "close": "16:00"}
+            for day in days
+            if day.weekday() < 5
+        ]
+        return json_reply(rows)
 
     def _assets(self, _: Ask, __: Struck) -> Reply:
         return json_reply([self.words.asset_json(symbol) for symbol in self.words.stocks()])

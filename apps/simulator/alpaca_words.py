@@ -31,6 +31,11 @@ class AlpacaWords:
         self.account = account
         # The exchange's number by the id that a client was told.
         self.ids: dict[str, int] = {}
+        # Hashed once: every answer carries ids of orders and assets.
+        self._order_seed = identity.seed_of(exchange.seed, "order") << 64
+        self._asset_ids = {
+            name: str(uuid.UUID(int=identity.seed_of("asset", name))) for name in exchange.markets
+        }
 
     def order_json(self, order: SimOrder) -> dict[str, Any]:
         """The order as Alpaca tells it: numbers as strings."""
@@ -82,7 +87,7 @@ class AlpacaWords:
 
     def seed_of(self, order: SimOrder) -> int:
         """What the order's id is made of, the same in every run."""
-        return (identity.seed_of(self.exchange.seed, "order") << 64) | (order.order_id << 8)
+        return self._order_seed | (order.order_id << 8)
 
     def replacement_id(self, order: SimOrder) -> str:
         """The client id of a replacement that came without one."""
@@ -141,7 +146,7 @@ class AlpacaWords:
 
     def asset_id(self, symbol: str) -> str:
         """The stock's id in Alpaca's form."""
-        return str(uuid.UUID(int=identity.seed_of("asset", symbol)))
+        return self._asset_ids[symbol]
 
     def value(self, symbol: str) -> Decimal:
         """What is held of a stock, at its last price."""

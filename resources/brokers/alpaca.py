@@ -27,6 +27,7 @@ from quant.execution.broker import (
     VenuePosition,
 )
 from quant.execution.orders import OrderState, Side
+from quant.execution.venue_rules import VenueRules, require_allowed
 from resources.brokers.credentials import Credentials
 from resources.brokers.egress import HOSTS, Environment, HostGuard
 from resources.brokers.once import RESEND_AFTER_S, DuplicateOrderError, SubmitOnce
@@ -117,7 +118,8 @@ class AlpacaBroker:
         return f"{VENUE}-{self.options.environment}"
 
     def submit(self, ticket: OrderTicket) -> VenueOrder:
-        """See the port."""
+        """See the port; what Alpaca would refuse by its grid is refused before it is sent."""
+        require_allowed(ticket, _rules_of(ticket), reference_price=ticket.reference_price)
         return self._once.submit(
             ticket,
             find=lambda: self.find(ticket.client_order_id, symbol=ticket.symbol),
@@ -356,6 +358,20 @@ def _request_of(ticket: OrderTicket) -> Any:
         time_in_force=ticket.time_in_force.value,
         client_order_id=ticket.client_order_id,
         **{name: _exact_float(name, value) for name, value in prices.items() if value is not None},
+    )
+
+
+def _rules_of(ticket: OrderTicket) -> VenueRules:
+    """Cents from a dollar on and hundredths of them below (SEC rule 612); shares in billionths."""
+    price = ticket.limit_price or ticket.stop_price
+    is_penny = price is not None and price < 1
+    is_fraction = ticket.quantity != ticket.quantity.to_integral_value()
+    return VenueRules(
+        symbol=ticket.symbol,
+        price_step=Decimal("0.0001") if is_penny else Decimal("0.01"),
+        quantity_step=Decimal("0.000000001"),
+        # Whole shares may be worth less than the least amount of a fractional order.
+        notional_min=Decimal(1) if is_fraction else None,
     )
 
 

@@ -285,8 +285,12 @@ def test_a_price_off_the_grid_is_rejected_and_not_rounded(world: Rig) -> None:
     """ccxt alone would have sent 100.02 for 100.019."""
     price = world.market.instrument.start_price * Decimal("0.8")
     price += world.market.instrument.rules.price_step / 10
+    world.broker.submit(world.market_order("pmx-0"))
+    before = world.requests()
     with pytest.raises(OrderRejectedError, match="price_step"):
         world.broker.submit(world.limit_order("pmx-1", "0.5", price))
+    # The rule is checked here: nothing was sent.
+    assert world.requests() == before
     assert world.orders_named("pmx-1") == 0
 
 

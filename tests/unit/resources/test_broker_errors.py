@@ -1,18 +1,22 @@
 """Every error that an SDK can raise has a meaning here; a new one fails a test, not a night."""
 
 import inspect
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from quant.core.errors import OrderUnknownError, PmxError, UsageError, VenueUnavailableError
 from quant.execution.broker import (
+    OrderKind,
     OrderNotFoundError,
     OrderRejectedError,
+    OrderTicket,
     RateLimitedError,
     VenueAuthError,
 )
-from quant.execution.orders import OrderState
+from quant.execution.orders import OrderState, Side
+from quant.execution.venue_rules import require_allowed
 from resources.brokers import alpaca, ccxt_errors
 from resources.brokers.ccxt_dialects import DIALECTS, dialect_of
 from resources.brokers.ccxt_errors import BY_CLASS, Outcome, error_for, outcome_of
@@ -167,3 +171,33 @@ def test_a_key_passes_only_when_the_venue_says_that_it_cannot_withdraw(
     for answer in (unsafe, {}, None, [], "yes"):
         with pytest.raises(VenueAuthError):
             check(Answers(answer), Environment.LIVE)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "limit", "rule"),
+    [
+        ("1", "10.001", "price_step"),
+        ("1", "0.50011", "price_step"),
+        ("1", "0.5001", ""),
+        ("1.0000000001", "10", "quantity_step"),
+        ("0.05", "10", "notional_min"),
+        ("0.1", "10", ""),
+        ("1", "0.5", ""),
+    ],
+)
+def test_alpacas_grid(quantity: str, limit: str, rule: str) -> None:
+    """Cents from a dollar on, hundredths of them below; a fraction is worth a dollar at least."""
+    ticket = OrderTicket(
+        client_order_id="a",
+        symbol="A",
+        side=Side.BUY,
+        quantity=Decimal(quantity),
+        kind=OrderKind.LIMIT,
+        limit_price=Decimal(limit),
+    )
+    if not rule:
+        require_allowed(ticket, alpaca._rules_of(ticket))
+        return
+    with pytest.raises(OrderRejectedError) as caught:
+        require_allowed(ticket, alpaca._rules_of(ticket))
+    assert caught.value.rule == rule

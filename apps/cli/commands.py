@@ -156,6 +156,25 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="venue",
+        target="apps.cli.venue:run",
+        heading="Look closer",
+        summary="Serve a simulated venue that speaks Alpaca's and Binance's protocols.",
+        examples=("pmx venue", "pmx venue --alpaca 8790 --binance 8791 --seed 7 --faults f.json"),
+        safety="the venue was stopped; its events are kept",
+    ),
+    Entry(
+        name="broker check",
+        target="apps.cli.broker:run",
+        heading="Look closer",
+        summary="Reach a broker, refuse an unsafe key, and print what the account holds.",
+        examples=(
+            "pmx broker check alpaca",
+            "pmx broker check alpaca --url http://127.0.0.1:8790 --trial",
+        ),
+        safety="nothing was ordered, except for a trial order at the simulator",
+    ),
+    Entry(
         name="doctor",
         target="apps.cli.doctor:run",
         heading="House-keeping",
@@ -199,6 +218,7 @@ COMMANDS: Final[tuple[Entry, ...]] = (
 
 # What a group's own line in the help says.
 GROUPS: Final[dict[str, str]] = {
+    "broker": "Reach a broker and see what it says: check.",
     "config": "Print or check settings and policy: show, check.",
     "data": "Look at the data and its findings: quality.",
     "features": "Prove or print the features: prove, show.",

@@ -156,6 +156,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="ledger verify",
+        target="apps.cli.ledger:verify",
+        heading="House-keeping",
+        summary="Check the ledger: chain, tables, money and signed checkpoints.",
+        examples=("pmx ledger verify", "pmx ledger verify --checkpoints backup.jsonl --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
         name="doctor",
         target="apps.cli.doctor:run",
         heading="House-keeping",
@@ -201,5 +209,6 @@ COMMANDS: Final[tuple[Entry, ...]] = (
 GROUPS: Final[dict[str, str]] = {
     "config": "Print or check settings and policy: show, check.",
     "data": "Look at the data and its findings: quality.",
+    "ledger": "Check that the record of what happened is whole: verify.",
     "features": "Prove or print the features: prove, show.",
 }

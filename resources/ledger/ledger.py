@@ -22,6 +22,7 @@ from quant.execution.events import (
 from quant.execution.orders import (
     LedgerHead,
 )
+from resources.ledger.checkpoints import Checkpointer
 from resources.ledger.journal import (
     JOURNAL_NAME,
     Head,
@@ -32,6 +33,7 @@ from resources.ledger.journal import (
     TornTail,
     WriterLock,
     ends_with,
+    first_hash,
     no_probe,
     read_head,
     scan,
@@ -79,10 +81,13 @@ class Ledger(LedgerQueries):
         journal: Journal | None,
         keys: dict[str, int],
         damage: str,
+        checkpoints: Checkpointer | None = None,
     ) -> None:
         super().__init__(directory, tables=tables, damage=damage)
         self._journal = journal
         self._keys = keys
+        self.checkpoints = checkpoints
+        self._origin = ""
 
     @classmethod
     def open(
@@ -93,13 +98,15 @@ class Ledger(LedgerQueries):
         clock: Clock | None = None,
         on_damage: Literal["refuse", "pause"] = "refuse",
         wait_seconds: float = 0.0,
+        checkpoints: Checkpointer | None = None,
         probe: Probe = no_probe,
         pwrite: PositionedWrite = os.pwrite,
     ) -> Self:
         """Take the writer's place: verify the chain, compare the tables with it, repair them.
 
         A damaged journal raises `LedgerDamagedError`; with `on_damage="pause"` it opens instead
-        with every book paused, readable as far as it goes, and refusing every new record.
+        with every book paused, readable as far as it goes, and refusing every new record. With
+        `checkpoints` the journal is held against what was signed, and new records are signed.
         """
         lock = WriterLock.take(directory, wait_seconds=wait_seconds)
         try:
@@ -111,6 +118,7 @@ class Ledger(LedgerQueries):
                 lock=lock,
                 visit=index.take,
                 known=index.tables_head,
+                anchors=checkpoints.anchors(first_hash(directory)) if checkpoints else (),
                 probe=probe,
                 pwrite=pwrite,
             )
@@ -118,8 +126,14 @@ class Ledger(LedgerQueries):
             lock.release()
             raise
         ledger = cls(
-            directory, tables=tables, journal=journal, keys=index.keys, damage=journal.damage
+            directory,
+            tables=tables,
+            journal=journal,
+            keys=index.keys,
+            damage=journal.damage,
+            checkpoints=checkpoints,
         )
+        ledger._origin = index.origin
         try:
             ledger._settle(index, on_damage, is_shared=url is not None)
         except BaseException:
@@ -182,6 +196,8 @@ class Ledger(LedgerQueries):
             self._tables.flush()
         finally:
             if self._journal is not None:
+                if self.checkpoints and self.checkpoints.has_unsigned:
+                    self._sign()
                 self._journal.close()
             self._tables.engine.dispose()
 
@@ -209,7 +225,16 @@ class Ledger(LedgerQueries):
         for record in records.values():
             self._keys[record.payload["key"]] = record.seq
             self._tables.hold(record)
+        if self.checkpoints and self.checkpoints.is_due(list(records.values())):
+            self._sign()
         return self._recorded(events, payloads, records)
+
+    def _sign(self) -> None:
+        assert self.checkpoints is not None
+        assert self._journal is not None
+        if not self._origin:
+            self._origin = first_hash(self.directory)
+        self.checkpoints.sign(self._journal.head, self._origin)
 
     def head(self) -> LedgerHead:
         """The last acknowledged record, for a decision to name what it could have seen."""

@@ -24,6 +24,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "PMX_CATALOG_URL": "warehouse catalog, such as postgresql://host/db; default: SQLite",
     "PMX_LAKE_URL": "warehouse data, a folder or s3://bucket/prefix; default: lake under home",
     "PMX_LEDGER_URL": "ledger projection, such as postgresql://host/db; default: SQLite under home",
+    "PMX_CHECKPOINTS": "second place for the ledger's signed checkpoints, best another disk or "
+    "host; default: checkpoints under home",
     "PMX_MLFLOW_URL": "MLflow tracking store or server; default: SQLite under home",
     "PMX_DAGSTER_HOME": "Dagster's own state; default: dagster under home",
     "PMX_BOOK": "the book that runs write to; default: paper",
@@ -80,6 +82,11 @@ class Paths:
         return self.home / "ledger"
 
     @property
+    def ledger_key(self) -> Path:
+        """What signs the ledger's checkpoints; made on first use, readable by its owner alone."""
+        return self.home / "keys" / "ledger.ed25519"
+
+    @property
     def inbox(self) -> Path:
         """Files of bars that the source `folder` reads night by night."""
         return self.home / "inbox"
@@ -124,6 +131,7 @@ class Settings:
     catalog_url: str | None = None
     lake_url: str | None = None
     ledger_url: str | None = None
+    checkpoints_dir: Path | None = None
     mlflow_url: str
     dagster_home: Path
     book: str = "paper"
@@ -154,6 +162,7 @@ class Settings:
             catalog_url=read("PMX_CATALOG_URL", _database, None),
             lake_url=read("PMX_LAKE_URL", _storage, None),
             ledger_url=read("PMX_LEDGER_URL", _database, None),
+            checkpoints_dir=read("PMX_CHECKPOINTS", _path, place / "checkpoints"),
             mlflow_url=read("PMX_MLFLOW_URL", _tracking, f"sqlite:///{paths.mlflow / 'mlflow.db'}"),
             dagster_home=read("PMX_DAGSTER_HOME", _path, paths.dagster),
             book=read("PMX_BOOK", _book, "paper"),
@@ -189,6 +198,7 @@ class Settings:
             "catalog_url": self.catalog_url and mask_url(self.catalog_url),
             "lake_url": self.lake_url and mask_url(self.lake_url),
             "ledger_url": self.ledger_url and mask_url(self.ledger_url),
+            "checkpoints_dir": str(self.checkpoints_dir) if self.checkpoints_dir else None,
             "mlflow_url": mask_url(self.mlflow_url),
             "dagster_home": str(self.dagster_home),
             "book": self.book,

@@ -173,6 +173,12 @@ COMMANDS: Final[tuple[Entry, ...]] = (
             "pmx broker check alpaca --url http://127.0.0.1:8790 --trial",
         ),
         safety="nothing was ordered, except for a trial order at the simulator",
+        name="ledger verify",
+        target="apps.cli.ledger:verify",
+        heading="House-keeping",
+        summary="Check the ledger: chain, tables, money and signed checkpoints.",
+        examples=("pmx ledger verify", "pmx ledger verify --checkpoints backup.jsonl --json"),
+        safety="looking changes nothing",
     ),
     Entry(
         name="doctor",
@@ -221,5 +227,6 @@ GROUPS: Final[dict[str, str]] = {
     "broker": "Reach a broker and see what it says: check.",
     "config": "Print or check settings and policy: show, check.",
     "data": "Look at the data and its findings: quality.",
+    "ledger": "Check that the record of what happened is whole: verify.",
     "features": "Prove or print the features: prove, show.",
 }

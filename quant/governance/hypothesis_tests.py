@@ -21,7 +21,7 @@ from quant.core.errors import DataError
 FloatArray = NDArray[np.float64]
 
 
-class Tested(NamedTuple):
+class Inference(NamedTuple):
     """A test's statistic and the probability of one as extreme if the null hypothesis held."""
 
     statistic: float
@@ -42,7 +42,7 @@ class Corrected:
         return tuple(name for name, value in self.adjusted.items() if value <= self.level)
 
 
-def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, *, horizon: int) -> Tested:
+def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, *, horizon: int) -> Inference:
     """Whether two forecasts have equal losses; negative when `a` is better.
 
     With the correction of Harvey, Leybourne and Newbold (1997) for small samples and Student's t
@@ -66,70 +66,70 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, *, horizon: int) -> Te
         variance = (covariances[0] + 2.0 * weighted) / count
     if variance <= 0:
         # Losses that differ by a constant, or not at all.
-        return Tested(0.0, 1.0) if mean == 0 else Tested(math.copysign(math.inf, mean), 0.0)
+        return Inference(0.0, 1.0) if mean == 0 else Inference(math.copysign(math.inf, mean), 0.0)
     correction = (count + 1 - 2 * horizon + horizon * (horizon - 1) / count) / count
     statistic = mean / math.sqrt(variance) * math.sqrt(correction)
-    return Tested(statistic, float(2.0 * stats.t.sf(abs(statistic), df=count - 1)))
+    return Inference(statistic, float(2.0 * stats.t.sf(abs(statistic), df=count - 1)))
 
 
-def paired_t(a: ArrayLike, b: ArrayLike) -> Tested:
+def paired_t(a: ArrayLike, b: ArrayLike) -> Inference:
     """Whether two paired series have one mean; positive when `a` is larger."""
     from scipy import stats
 
     first, second = _pairs(a, b)
     if np.ptp(first - second) == 0:
         mean = float((first - second).mean())
-        return Tested(0.0, 1.0) if mean == 0 else Tested(math.copysign(math.inf, mean), 0.0)
+        return Inference(0.0, 1.0) if mean == 0 else Inference(math.copysign(math.inf, mean), 0.0)
     found = stats.ttest_rel(first, second)
-    return Tested(float(found.statistic), float(found.pvalue))
+    return Inference(float(found.statistic), float(found.pvalue))
 
 
-def variance_ratio(returns: ArrayLike, *, lag: int) -> Tested:
+def variance_ratio(returns: ArrayLike, *, lag: int) -> Inference:
     """Lo and MacKinlay: whether log prices are a random walk; robust to changing variance."""
     from arch.unitroot import VarianceRatio
 
     found = VarianceRatio(np.cumsum(_known(returns, 2 * lag)), lags=lag, robust=True)
-    return Tested(float(found.stat), float(found.pvalue))
+    return Inference(float(found.stat), float(found.pvalue))
 
 
-def ljung_box(values: ArrayLike, *, lags: int) -> Tested:
+def ljung_box(values: ArrayLike, *, lags: int) -> Inference:
     """Whether the first `lags` autocorrelations are zero together."""
     from statsmodels.stats.diagnostic import acorr_ljungbox
 
     table = acorr_ljungbox(_known(values, lags + 1), lags=[lags])
-    return Tested(float(table["lb_stat"].iloc[0]), float(table["lb_pvalue"].iloc[0]))
+    return Inference(float(table["lb_stat"].iloc[0]), float(table["lb_pvalue"].iloc[0]))
 
 
-def jarque_bera(values: ArrayLike) -> Tested:
+def jarque_bera(values: ArrayLike) -> Inference:
     """Whether skewness and kurtosis are those of a normal distribution."""
     from scipy import stats
 
     found = stats.jarque_bera(_known(values, 3))
-    return Tested(float(found.statistic), float(found.pvalue))
+    return Inference(float(found.statistic), float(found.pvalue))
 
 
-def augmented_dickey_fuller(values: ArrayLike) -> Tested:
+def augmented_dickey_fuller(values: ArrayLike) -> Inference:
     """Whether a series has a unit root; lags are chosen by AIC."""
     from statsmodels.tsa.stattools import adfuller
 
     found = adfuller(_known(values, 20), autolag="AIC", result_object=False)
-    return Tested(float(found[0]), float(found[1]))
+    return Inference(float(found[0]), float(found[1]))
 
 
-def kolmogorov_smirnov(a: ArrayLike, b: ArrayLike) -> Tested:
+def kolmogorov_smirnov(a: ArrayLike, b: ArrayLike) -> Inference:
     """Whether two samples come from one distribution."""
     from scipy import stats
 
     found = stats.ks_2samp(_known(a, 1), _known(b, 1))
-    return Tested(float(found.statistic), float(found.pvalue))
+    return Inference(float(found.statistic), float(found.pvalue))
 
 
-def uniformity(probabilities: ArrayLike) -> Tested:
+def uniformity(probabilities: ArrayLike) -> Inference:
     """Kolmogorov-Smirnov of probabilities (PIT) against the uniform law on 0 to 1."""
     from scipy import stats
 
     found = stats.kstest(_known(probabilities, 1), "uniform")
-    return Tested(float(found.statistic), float(found.pvalue))
+    return Inference(float(found.statistic), float(found.pvalue))
 
 
 def bonferroni(p_values: Mapping[str, float], *, level: float = 0.05) -> Corrected:

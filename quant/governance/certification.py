@@ -294,7 +294,7 @@ def _gate(
 def _sentinel_gate(
     sentinel: SentinelReport | None, policy: CertificatePolicy, seen: Mapping[str, str]
 ) -> GateResult:
-    value = None if sentinel is None else abs(sentinel.sharpe)
+    value = None if sentinel is None else sentinel.sharpe
     gate = _gate("leakage", value, policy.shuffled_sharpe_max, "below", seen)
     if sentinel is None or sentinel.passed:
         return gate

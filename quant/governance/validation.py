@@ -86,7 +86,7 @@ class SentinelReport:
     @property
     def passed(self) -> bool:
         """Both trials found nothing."""
-        return self.first_leak is None and abs(self.sharpe) < self.sharpe_max
+        return self.first_leak is None and self.sharpe < self.sharpe_max
 
 
 def validate(evaluate: Evaluate, scheme: Scheme, *, observations: int) -> ValidationReport:
@@ -131,8 +131,10 @@ def leakage_sentinel(
 ) -> SentinelReport:
     """Give a pipeline returns in random order, and rewrite the future behind its back.
 
-    The returns are centred first, or holding would earn the market's drift in any order. So many
-    orders are tried that `sharpe_max` is three standard errors. The seed comes from the returns and
+    The returns are centred first, or holding would earn the market's drift in any order. They are
+    drawn with replacement: in a mere reordering of returns that sum to zero, a gain today makes a
+    loss later likelier, and a rule that follows the mean would seem to lose. So many
+    draws are tried that `sharpe_max` is three standard errors. The seed comes from the returns and
     `seed_parts`, so the same question has the same answer.
     """
     values = known(returns)
@@ -141,7 +143,9 @@ def leakage_sentinel(
     rng = np.random.default_rng(seed_of("sentinel", len(values), values.tolist(), *seed_parts))
     shuffles = shuffles_needed(len(values), sharpe_max=sharpe_max)
     centred = values - values.mean()
-    found = np.array([_sharpe_of(pipeline, rng.permutation(centred)) for _ in range(shuffles)])
+    found = np.array(
+        [_sharpe_of(pipeline, rng.choice(centred, size=len(centred))) for _ in range(shuffles)]
+    )
     mean = float(found.mean())
     leak = first_leak(pipeline, values, rng=rng)
     return SentinelReport(
@@ -150,7 +154,7 @@ def leakage_sentinel(
         shuffles=shuffles,
         sharpe_max=sharpe_max,
         first_leak=leak,
-        reason=_reason(mean, leak, sharpe_max),
+        reason=sentinel_words(mean, leak, sharpe_max),
     )
 
 
@@ -193,9 +197,10 @@ def _sharpe_of(pipeline: Pipeline, returns: FloatArray) -> float:
     return float(earned.mean()) / deviation * math.sqrt(SESSIONS_PER_YEAR) if deviation else 0.0
 
 
-def _reason(mean: float, leak: int | None, sharpe_max: float) -> str:
+def sentinel_words(mean: float, leak: int | None, sharpe_max: float) -> str:
+    """The result of both trials in plain words."""
     if leak is not None:
         return f"position {leak} moved when only its future was rewritten: the model looks ahead"
-    if abs(mean) >= sharpe_max:
+    if mean >= sharpe_max:
         return f"a Sharpe ratio of {mean:.2f} on shuffled returns; below {sharpe_max:g} is possible"
     return f"a Sharpe ratio of {mean:.3f} on shuffled returns, and no position knew its future"

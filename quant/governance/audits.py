@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from quant.core.errors import DataError
 from quant.core.policy import Policy
 from quant.forecasting.holdout import Holdout
+from quant.governance.gate_policy import CertificatePolicy, ReadinessPolicy, SelectionPolicy
 
 
 class GatesPolicy(Policy):
@@ -32,6 +33,11 @@ class GatesPolicy(Policy):
     holdout_observations_min: int = Field(default=500, ge=1)
     # A verdict binds for four weeks; then the model must show itself again.
     verdict_every_sessions: int = Field(default=20, ge=1)
+    # A looser limit takes effect after this pause and a second confirmation, never before.
+    loosening_cooling_off_hours: int = Field(default=72, ge=24, le=720)
+    certificate: CertificatePolicy = CertificatePolicy()
+    selection: SelectionPolicy = SelectionPolicy()
+    readiness: ReadinessPolicy = ReadinessPolicy()
 
     @model_validator(mode="after")
     def _limits_are_ordered(self) -> "GatesPolicy":

@@ -173,6 +173,8 @@ COMMANDS: Final[tuple[Entry, ...]] = (
             "pmx broker check alpaca --url http://127.0.0.1:8790 --trial",
         ),
         safety="nothing was ordered, except for a trial order at the simulator",
+    ),
+    Entry(
         name="ledger verify",
         target="apps.cli.ledger:verify",
         heading="House-keeping",

@@ -242,12 +242,14 @@ def _attempt(
 def _attempt_elsewhere(function: Callable[[Item], Value], item: Item, pool: _Pool) -> Result[Value]:
     """Run one task on a worker; its libraries are loaded before its time starts to count."""
     _load(pool.imports)
-    if not pool.is_loky and os.getpid() != pool.caller_pid:
+    if not pool.is_loky:
         # For good rather than for the task: the limit is the process's, and of two tasks in two
-        # threads the first to end would lift it for the other.
+        # threads the first to end would lift it for the other. In the caller's own process it is
+        # set around all tasks; only OpenMP counts for each thread on its own.
         from threadpoolctl import threadpool_limits
 
-        threadpool_limits(limits=1)
+        is_caller = os.getpid() == pool.caller_pid
+        threadpool_limits(limits=1, user_api="openmp" if is_caller else None)
     return _attempt(function, item, pool.time_limit_s)
 
 

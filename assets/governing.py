@@ -70,6 +70,13 @@ def standing_gates(desk: Desk, records: "Sequence[GovernanceRecord]") -> "GatesI
     return gates_in_force(desk.policy("gates", GatesPolicy), records)
 
 
+def demotions_of(desk: Desk) -> "dict[str, RoleChanged]":
+    """Models that lost their role and have not been promoted since."""
+    from quant.governance.selection import demoted_models
+
+    return demoted_models(journal_of(desk).records())
+
+
 def accept_gates(desk: Desk, *, actor: str) -> None:
     """Remember the gates that are being judged by, so that none can be loosened unseen."""
     from quant.governance.audits import GatesPolicy

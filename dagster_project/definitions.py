@@ -17,6 +17,7 @@ from jobs.nightly import JOBS, SCHEDULES
 from resources.desk import Desk
 from sensors.failures import failed_run_sensor
 from sensors.freshness import stale_night_sensor
+from sensors.governance import audit_sensor, demotion_sensor, promotion_sensor
 
 # In the order of the flow.
 ASSET_MODULES = [
@@ -60,7 +61,13 @@ def build_defs(*, resources: Mapping[str, object] | None = None) -> dg.Definitio
         assets=dg.load_assets_from_modules(ASSET_MODULES),
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[stale_night_sensor, failed_run_sensor],
+        sensors=[
+            stale_night_sensor,
+            failed_run_sensor,
+            audit_sensor,
+            promotion_sensor,
+            demotion_sensor,
+        ],
         resources={"desk": desk_resource, **(resources or {})},
         executor=dg.in_process_executor,
     )

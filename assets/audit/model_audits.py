@@ -21,10 +21,11 @@ def model_audits(
     """Audits of one-day forecasts; a violation is an error more than a tenth larger."""
     import pandas as pd
 
-    from quant.governance.audits import GatesPolicy, audits_of
+    from assets.governing import gates_of
+    from quant.governance.audits import audits_of
     from resources.night_records import record_audits
 
-    night, gates = Night(context, desk), desk.policy("gates", GatesPolicy)
+    night, gates = Night(context, desk), gates_of(desk)
     provenance = night.provenance
     scores = slice_of(
         desk.warehouse, "audit.forecast_scores", night.sessions, order="model, symbol"

@@ -101,7 +101,10 @@ def test_jobs_schedules_and_sensors_are_the_ones_we_reviewed(definitions: dg.Def
     assert jobs == {"backfill", "collect", "decide", "nightly", "report", "research", "trading"}
     assert [schedule.name for schedule in location.schedule_defs] == ["nightly_schedule"]
     assert {sensor.name for sensor in location.sensor_defs} == {
+        "audit_sensor",
+        "demotion_sensor",
         "failed_run_sensor",
+        "promotion_sensor",
         "stale_night_sensor",
     }
 

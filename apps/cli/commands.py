@@ -111,7 +111,11 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         target="apps.cli.decisions:report",
         heading="Look closer",
         summary="Walk through years of bundled prices: does the cost gate pay?",
-        examples=("pmx decisions report", "pmx decisions report --from 2015-01-02 --json"),
+        examples=(
+            "pmx decisions report",
+            "pmx decisions report --from 2015-01-02 --json",
+            "pmx decisions report --write report.md",
+        ),
         safety="looking changes nothing",
     ),
     Entry(

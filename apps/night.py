@@ -55,7 +55,7 @@ class NightRunner:
 
     def __init__(self, settings: Settings) -> None:
         self.desk = Desk(settings)
-        self.desk.companion  # noqa: B018 (its imports run while this process does its own)
+        self.desk.prepare()  # beside this process's own imports
         self._settings = settings
 
     def close(self) -> None:

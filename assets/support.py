@@ -19,6 +19,7 @@ from resources.desk import Desk
 if TYPE_CHECKING:
     import pandas as pd
 
+    from resources.quality import SuiteReport
     from resources.warehouse import Provenance, Written
 
 # Single-run backfills and owners are marked beta in Dagster 1.13; both are pinned by the lock file.
@@ -77,12 +78,23 @@ class Night:
         """Taken once, before anything is read: rows must not claim a snapshot newer than that."""
         return self.desk.provenance(self.context.run.run_id, self.stage)
 
-    def judge(
+    def publish_judged(
         self, suite: str, frame: "pd.DataFrame", *, keys: Sequence[str] = ("symbol", "session")
-    ) -> dg.AssetCheckResult:
-        """Judge a table before it is published; one that breaks a critical rule never is."""
-        run_id = self.context.run.run_id
-        return judged(self.desk, self.context.asset_key, suite, frame, run_id, keys)
+    ) -> "tuple[dg.AssetCheckResult, Written]":
+        """Make `frame` the table's content for these sessions, unless it breaks a critical rule.
+
+        The suite is judged in the companion while the rows are made ready here.
+        """
+        asset, run_id = self.context.asset_key, self.context.run.run_id
+        report = self.desk.quality.submit(suite, frame, keys=keys, run_name=run_id)
+        written = self.desk.warehouse.publish(
+            self.table,
+            frame,
+            self.provenance,
+            scope={"session": self.sessions},
+            admit=lambda: require_publishable(asset, report.result()),
+        )
+        return suite_check(asset, report.result()), written
 
     def publish(self, frame: "pd.DataFrame", **scope: Sequence[object]) -> "Written":
         """Make `frame` the table's content for these sessions."""
@@ -117,33 +129,36 @@ class Night:
         )
 
 
-def judged(
-    desk: Desk,
-    asset: dg.AssetKey,
-    suite: str,
-    frame: "pd.DataFrame",
-    run_id: str,
-    keys: Sequence[str] = ("symbol", "session"),
-) -> dg.AssetCheckResult:
-    """Run a suite in the companion process; a critical failure stops the table here."""
-    report = desk.quality.validate(suite, frame, keys=keys, run_name=run_id)
-    broken = "\n".join(f"- {one.sentence} ({one.unexpected_count} rows)" for one in report.failed)
+def require_publishable(asset: dg.AssetKey, report: "SuiteReport") -> None:
+    """A critical failure stops the table here."""
     if report.blocks:
         raise dg.Failure(
-            f"{asset.to_user_string()} was not published, it breaks the suite {suite}:\n{broken}",
+            f"{asset.to_user_string()} was not published, it breaks the suite {report.suite}:\n"
+            f"{_broken(report)}",
             allow_retries=False,
         )
+
+
+def suite_check(asset: dg.AssetKey, report: "SuiteReport") -> dg.AssetCheckResult:
+    """What a suite said of a table, as Dagster shows it."""
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=EXPECTATIONS,
         passed=report.success,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"evaluated": report.evaluated, "broken": dg.MetadataValue.md(broken or "none")},
+        metadata={
+            "evaluated": report.evaluated,
+            "broken": dg.MetadataValue.md(_broken(report) or "none"),
+        },
     )
 
 
+def _broken(report: "SuiteReport") -> str:
+    return "\n".join(f"- {one.sentence} ({one.unexpected_count} rows)" for one in report.failed)
+
+
 def expectations(stage: str, table: str) -> dg.AssetCheckSpec:
-    """The check that `judge` answers."""
+    """The check that `suite_check` answers."""
     return check(stage, table, EXPECTATIONS, description="the table's expectation suite holds")
 
 

@@ -7,8 +7,8 @@ import dagster as dg
 from assets.audit import decisions, forecast_scores, model_audits, nights, report
 from assets.clean import daily_bars as clean_daily_bars
 from assets.feature import daily_features
-from assets.forecast import combined, garch, naive, persistence, sarimax
-from assets.model import garch_fits, sarimax_fits, verdicts
+from assets.forecast import combined, garch, mssa_rl, naive, persistence, samossa, sarimax
+from assets.model import garch_fits, mssa_rl_fits, samossa_fits, sarimax_fits, verdicts
 from assets.order import records
 from assets.raw import corporate_actions, daily_bars
 from assets.signal import daily_signals
@@ -17,6 +17,7 @@ from jobs.nightly import JOBS, SCHEDULES
 from resources.desk import Desk
 from sensors.failures import failed_run_sensor
 from sensors.freshness import stale_night_sensor
+from sensors.governance import audit_sensor, demotion_sensor, promotion_sensor
 
 # In the order of the flow.
 ASSET_MODULES = [
@@ -26,11 +27,15 @@ ASSET_MODULES = [
     daily_features,
     sarimax_fits,
     garch_fits,
+    samossa_fits,
+    mssa_rl_fits,
     verdicts,
     naive,
     persistence,
     sarimax,
     garch,
+    samossa,
+    mssa_rl,
     combined,
     daily_signals,
     daily_weights,
@@ -56,7 +61,13 @@ def build_defs(*, resources: Mapping[str, object] | None = None) -> dg.Definitio
         assets=dg.load_assets_from_modules(ASSET_MODULES),
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[stale_night_sensor, failed_run_sensor],
+        sensors=[
+            stale_night_sensor,
+            failed_run_sensor,
+            audit_sensor,
+            promotion_sensor,
+            demotion_sensor,
+        ],
         resources={"desk": desk_resource, **(resources or {})},
         executor=dg.in_process_executor,
     )

@@ -2,7 +2,7 @@
 
 Belongs here: starting the process, carrying calls to it and answers back, and noticing when it is
 gone. Does not belong here: what is called (handlers are named by import strings such as
-"resources.quality:validate_here"), or anything that must survive the parent.
+"resources.quality_engine:validate_here"), or anything that must survive the parent.
 
 A call never depends on the helper: when it crashes, hangs past the time limit or was never started,
 the same handler runs in this process, and `incidents` says so. So a handler must be a pure function
@@ -75,7 +75,10 @@ class Companion:
     """The parent's end. Thread-safe; calls are served one after the other, in order."""
 
     def __init__(self, *, warm: Iterable[str] = (), timeout_s: float = 120.0) -> None:
-        """`warm` names modules to import ahead of need; `timeout_s` counts from the submission."""
+        """`warm` names handlers to call ahead of need, for their imports.
+
+        `timeout_s` counts from the submission of a call.
+        """
         self.incidents: list[Incident] = []
         self._warm = tuple(warm)
         self._timeout_s = timeout_s

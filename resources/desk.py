@@ -6,6 +6,7 @@ Belongs here: building adapters from settings and policy, and the few facts that
 
 import datetime as dt
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from quant.core.clock import Clock, SystemClock
 from quant.market.calendars import session_close
+from quant.market.frontier import FrontierPolicy, require_admitted
 from quant.market.universe import UniversePolicy
 from resources.code_versions import code_version
 from resources.policy import P, PolicySet, load_all
@@ -38,6 +40,7 @@ class Desk:
         # What the steps of one process may share instead of reading it again; they keep it small,
         # and name by key all that it was made from.
         self.memory: dict[object, Any] = {}
+        self._opening: Future[Warehouse] | None = None
 
     @classmethod
     def from_env(cls) -> "Desk":
@@ -59,6 +62,8 @@ class Desk:
         """Let go of what was opened."""
         opened = self.__dict__
         self.memory.clear()
+        if self._opening is not None and self._opening.exception() is None:
+            self.warehouse  # noqa: B018 (takes what the thread opened, so that it is closed here)
         if "warehouse" in opened:
             self.warehouse.close()
             del opened["warehouse"]
@@ -80,13 +85,31 @@ class Desk:
     @cached_property
     def universe(self) -> UniversePolicy:
         """The instruments of the nightly run."""
-        return self.policy("universe", UniversePolicy)
+        universe = self.policy("universe", UniversePolicy)
+        require_admitted(universe.symbols, self.policy("frontier", FrontierPolicy))
+        return universe
 
     # Adapters
+
+    def prepare(self) -> None:
+        """Begin what takes time and is not asked for yet: the helper's imports, opening the lake.
+
+        What goes wrong with the lake is told when it is first asked for.
+        """
+        self.companion  # noqa: B018 (starting it is the use)
+        if "warehouse" not in self.__dict__ and self._opening is None:
+            executor = ThreadPoolExecutor(1, thread_name_prefix="lake")
+            self._opening = executor.submit(self._open_warehouse)
+            # The thread ends with this one task.
+            executor.shutdown(wait=False)
 
     @cached_property
     def warehouse(self) -> "Warehouse":
         """The lake, migrated."""
+        opening, self._opening = self._opening, None
+        return self._open_warehouse() if opening is None else opening.result()
+
+    def _open_warehouse(self) -> "Warehouse":
         from resources.warehouse import Warehouse
 
         return Warehouse.open(self.lake_location, migrations=project_root() / "duckdb/migrations")
@@ -106,9 +129,8 @@ class Desk:
     def companion(self) -> "Companion":
         """The helper process that bears the slow imports."""
         from resources.companion import Companion
-        from resources.quality import WARM_MODULES
 
-        return Companion(warm=WARM_MODULES).start()
+        return Companion(warm=("resources.quality_engine:vendor",)).start()
 
     @cached_property
     def quality(self) -> "Quality":

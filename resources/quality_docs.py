@@ -17,7 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from resources.quality import SuiteReport, vendor
+from resources.quality import SuiteReport
+from resources.quality_engine import vendor
 
 # Whatever is fetched from elsewhere, and what does not work without it.
 _OUTSIDE: Final = re.compile(

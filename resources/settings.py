@@ -31,6 +31,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "PMX_BOOK": "the book that runs write to; default: paper",
     "PMX_LONG_ONLY": "true refuses short targets; default: true",
     "PMX_WORKERS": "processes that fit models; default: the CPUs this process may use, at most 8",
+    "PMX_FIT_BACKEND": "where fits run: loky, threading, sequential, dask or ray, or a cluster's "
+    "address, dask://host:port or ray://host:port; default: fit_backend of forecasts.yaml",
     "PMX_LOG_LEVEL": "debug, info, warning or error; default: info",
     "PMX_NO_COLOR": "true prints without colours; default: false",
 }
@@ -135,6 +137,7 @@ class Settings:
     book: str = "paper"
     long_only: bool = True
     workers: int = 1
+    fit_backend: str | None = None
     log_level: str = "info"
     no_color: bool = False
     # Credentials by variable name; out of `repr` so that no log can show them by accident.
@@ -165,6 +168,7 @@ class Settings:
             book=read("PMX_BOOK", _book, "paper"),
             long_only=read("PMX_LONG_ONLY", _claim, True),
             workers=read("PMX_WORKERS", _workers, _usable_cpus()),
+            fit_backend=read("PMX_FIT_BACKEND", _fit_backend, None),
             log_level=read("PMX_LOG_LEVEL", _log_level, "info"),
             # https://no-color.org: any value but an empty one switches colours off.
             no_color=read("PMX_NO_COLOR", _claim, bool(read.environ.get("NO_COLOR"))),
@@ -200,6 +204,7 @@ class Settings:
             "book": self.book,
             "long_only": self.long_only,
             "workers": self.workers,
+            "fit_backend": self.fit_backend and mask_url(self.fit_backend),
             "log_level": self.log_level,
             "no_color": self.no_color,
         }
@@ -282,6 +287,18 @@ def _workers(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= WORKERS_MAX:
         raise _WrongValueError(f"a whole number from 1 to {WORKERS_MAX}")
     return int(text)
+
+
+def _fit_backend(text: str) -> str:
+    from quant.core.clusters import Backend
+
+    try:
+        Backend.parse(text)
+    except UsageError as error:
+        raise _WrongValueError(
+            "loky, threading, sequential, dask, ray, dask://host:port or ray://host:port"
+        ) from error
+    return text
 
 
 def _log_level(text: str) -> str:

@@ -23,6 +23,7 @@ import pandas as pd
 
 from quant.core.clock import Clock, SystemClock
 from quant.core.errors import DataError, PmxError, StorageUnavailableError
+from resources.registered_models import STATES, register
 from resources.tracking_outbox import TrackingOutbox
 from resources.tracking_record import NOT_RECORDED, NightRecord, night_record
 
@@ -94,6 +95,7 @@ class Tracking:
             run = found[0] if found else self._create(experiment, record)
             if run.info.status != "FINISHED":
                 self._fill(run, record, files)
+            self._register(record, run.info.run_id, files)
             self._mark_latest(experiment, record, run.info.run_id)
             return str(run.info.run_id)
 
@@ -164,6 +166,12 @@ class Tracking:
         for file in files:
             self._client.log_artifact(run_id, str(file))
         self._client.set_terminated(run_id, "FINISHED", end_time=stamp)
+
+    def _register(self, record: NightRecord, run_id: str, files: list[Path]) -> None:
+        """A record that holds fits is a version of its model as well."""
+        for file in files:
+            if file.stem == STATES:
+                register(self._client, record, run_id, file)
 
     def _mark_latest(self, experiment: str, record: NightRecord, run_id: str) -> None:
         """Of several versions of one night exactly one is the latest; filters use that."""

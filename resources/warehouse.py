@@ -199,11 +199,15 @@ class Warehouse:
         provenance: Provenance,
         *,
         scope: Mapping[str, Sequence[object]],
+        admit: Callable[[], object] | None = None,
     ) -> Written:
         """Make `frame` the whole content of a slice: the rows where every column of `scope` has
         one of its values. The same content again writes nothing; the old content stays readable
-        at its snapshot."""
+        at its snapshot. `admit` is called when everything is ready to be written; if it raises,
+        nothing is."""
         self._stage(table, frame, provenance)
+        if admit is not None:
+            admit()
         count = self._commit(lambda: self._replace_slice(quoted(table), scope))
         return Written(table=table, rows=count, snapshot_id=self.snapshot_id())
 

@@ -12,7 +12,7 @@ DEFAULT_SAFETY: Final = (
 )
 
 # Order of the headings in the help.
-HEADINGS: Final = ("Start here", "Every night", "Look closer", "Data", "House-keeping")
+HEADINGS: Final = ("Start here", "Every night", "Look closer", "Judge", "Data", "House-keeping")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,105 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="audit sprint",
+        target="apps.cli.audit:sprint",
+        heading="Judge",
+        summary="Count the latest forecast audits and decide: KEEP, or what else.",
+        examples=(
+            "pmx audit sprint --audits 20",
+            "pmx audit sprint --audits 100 --compute 2022-12-28 --json",
+        ),
+        safety="audits that were counted stay counted, and the same command goes on from there",
+    ),
+    Entry(
+        name="audit compare",
+        target="apps.cli.audit:compare",
+        heading="Judge",
+        summary="Audit both sides of a flag over the same windows; a tenth better wins.",
+        examples=("pmx audit compare regime --audits 20",),
+        safety="audits that were counted stay counted, and the same command goes on from there",
+    ),
+    Entry(
+        name="models list",
+        target="apps.cli.models:show",
+        heading="Judge",
+        summary="Show each model's role and certificate, and why it could not lead.",
+        examples=("pmx models list",),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="models certify",
+        target="apps.cli.models:certify",
+        heading="Judge",
+        summary="Judge a model by every gate and write the certificate down.",
+        examples=("pmx models certify garch",),
+        safety="a certificate is recorded whole or not at all",
+    ),
+    Entry(
+        name="models promote",
+        target="apps.cli.models:promote",
+        heading="Judge",
+        summary="Give a model a role; a champion needs a valid certificate.",
+        examples=("pmx models promote garch --by ada --reason 'steadier'",),
+        safety="a role is recorded whole or not at all",
+    ),
+    Entry(
+        name="models rollback",
+        target="apps.cli.models:rollback",
+        heading="Judge",
+        summary="Go back to the champion before this one.",
+        examples=("pmx models rollback --by ada --reason 'drift'",),
+        safety="a role is recorded whole or not at all",
+    ),
+    Entry(
+        name="models sync",
+        target="apps.cli.models:sync",
+        heading="Judge",
+        summary="Make MLflow's aliases say what the journal says.",
+        examples=("pmx models sync",),
+        safety="the roles hold whatever MLflow shows; the same command goes on from there",
+    ),
+    Entry(
+        name="trials",
+        target="apps.cli.trials:run",
+        heading="Judge",
+        summary="Count the hypotheses that were tried, abandoned ones too.",
+        examples=("pmx trials", "pmx trials --family forecast.sign_rule --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="gates show",
+        target="apps.cli.gates:show",
+        heading="Judge",
+        summary="Show the limits in force, and what the file may not loosen yet.",
+        examples=("pmx gates show",),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="gates loosen",
+        target="apps.cli.gates:loosen",
+        heading="Judge",
+        summary="Ask for the looser values of gates.yaml; a pause begins.",
+        examples=("pmx gates loosen --by ada --reason 'new market'",),
+        safety="a request is recorded whole or not at all",
+    ),
+    Entry(
+        name="gates confirm",
+        target="apps.cli.gates:confirm",
+        heading="Judge",
+        summary="Say yes a second time, once the pause is over.",
+        examples=("pmx gates confirm --by ada",),
+        safety="a confirmation is recorded whole or not at all",
+    ),
+    Entry(
+        name="ready",
+        target="apps.cli.ready:run",
+        heading="Judge",
+        summary="Go or no-go: every line with its value, limit and evidence.",
+        examples=("pmx ready", "pmx ready --stage tuning --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
         name="bench",
         target="apps.cli.bench:run",
         heading="Look closer",
@@ -154,6 +253,25 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         summary="Print the stored features of a symbol, the latest or those of a session.",
         examples=("pmx features show AAPL",),
         safety="looking changes nothing",
+    ),
+    Entry(
+        name="venue",
+        target="apps.cli.venue:run",
+        heading="Look closer",
+        summary="Serve a simulated venue that speaks Alpaca's and Binance's protocols.",
+        examples=("pmx venue", "pmx venue --alpaca 8790 --binance 8791 --seed 7 --faults f.json"),
+        safety="the venue was stopped; its events are kept",
+    ),
+    Entry(
+        name="broker check",
+        target="apps.cli.broker:run",
+        heading="Look closer",
+        summary="Reach a broker, refuse an unsafe key, and print what the account holds.",
+        examples=(
+            "pmx broker check alpaca",
+            "pmx broker check alpaca --url http://127.0.0.1:8790 --trial",
+        ),
+        safety="nothing was ordered, except for a trial order at the simulator",
     ),
     Entry(
         name="ledger verify",
@@ -207,6 +325,10 @@ COMMANDS: Final[tuple[Entry, ...]] = (
 
 # What a group's own line in the help says.
 GROUPS: Final[dict[str, str]] = {
+    "audit": "Audit forecasts: sprint, compare.",
+    "broker": "Reach a broker and see what it says: check.",
+    "gates": "See or loosen the limits: show, loosen, confirm.",
+    "models": "Who leads, and why: list, certify, promote, rollback, sync.",
     "config": "Print or check settings and policy: show, check.",
     "data": "Look at the data and its findings: quality.",
     "ledger": "Check that the record of what happened is whole: verify.",

@@ -46,9 +46,11 @@ def run(
 ) -> Nightly:
     """Collect, trade what was pending, forecast, decide, audit, report; again changes nothing."""
     from apps.night import night_runner
-    from apps.nights import next_night, night_facts
 
     with night_runner(cli.settings) as runner:
+        # After the runner, whose helper is at work while this process imports the rest.
+        from apps.nights import next_night, night_facts
+
         day = dt.date.fromisoformat(session) if session else next_night(runner)
         with cli.console.progress(f"night of {day}", total=3) as progress:
             result = runner.run_night(day, on_step=lambda step: progress.advance(note=step))

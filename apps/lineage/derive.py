@@ -82,13 +82,19 @@ class Derivation:
         from assets.model.verdicts import COLUMNS, judge
         from assets.signal.decide import signal_rows
         from assets.target.sizing import target_rows
+        from quant.market.frontier import FrontierPolicy
         from quant.portfolio.sizing import SizingPolicy
 
         desk = self.lakes.desk
         makers: dict[str, Callable[[], pd.DataFrame]] = {
             FEATURES: lambda: feature_rows(desk, sessions, warehouse=lake),
             SIGNALS: lambda: signal_rows(desk, sessions, provenance, warehouse=lake),
-            TARGETS: lambda: target_rows(lake, sessions, desk.policy("sizing", SizingPolicy)),
+            TARGETS: lambda: target_rows(
+                lake,
+                sessions,
+                desk.policy("sizing", SizingPolicy),
+                desk.policy("frontier", FrontierPolicy),
+            ),
             VERDICTS: lambda: pd.DataFrame(
                 [
                     row
@@ -97,7 +103,7 @@ class Derivation:
                 ],
                 columns=COLUMNS,
             ),
-            "forecast.combined": lambda: combined_rows(desk, sessions, warehouse=lake)[0],
+            "forecast.combined": lambda: combined_rows(desk, sessions, warehouse=lake),
         }
         if table in makers:
             return makers[table]()

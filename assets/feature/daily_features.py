@@ -28,8 +28,7 @@ def daily_features(
     prepare_columns(desk.warehouse, night.table)
     provenance = night.provenance
     frame = feature_rows(desk, night.sessions)
-    holds = night.judge("feature_daily_features", frame)
-    written = night.publish(frame)
+    holds, written = night.publish_judged("feature_daily_features", frame)
     symbols = int(frame["symbol"].nunique()) if len(frame) else 0
     present = dg.AssetCheckResult(
         passed=symbols == len(desk.universe.symbols),

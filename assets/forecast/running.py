@@ -55,8 +55,7 @@ def publish_batches(
         FAILURES, failures, night.provenance, scope={"session": night.sessions, "model": [model]}
     )
     keys = ("symbol", "session", "horizon_days")
-    holds = night.judge("forecast_daily_forecasts", frame, keys=keys)
-    written = night.publish(frame)
+    holds, written = night.publish_judged("forecast_daily_forecasts", frame, keys=keys)
     complete = dg.AssetCheckResult(
         passed=failures.empty and not frame.empty,
         check_name="every_symbol_is_forecast",

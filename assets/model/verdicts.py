@@ -3,16 +3,21 @@
 import datetime as dt
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from assets.history import History, histories
-from assets.model.zoo import build_model
+from assets.model.zoo import MODELS, build_model
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
 
-JUDGED = ("sarimax", "garch", "persistence")
+if TYPE_CHECKING:
+    from quant.governance.records import RoleChanged
+
+# Naive drift is what the others are judged by.
+JUDGED = tuple(name for name in MODELS if name != "naive")
 
 
 @dg.asset(
@@ -87,18 +92,23 @@ def period_start(desk: Desk, session: dt.date) -> dt.date:
 
 def judge(history: History) -> list[dict[str, Any]]:
     """A verdict on each judged model for each session of a history."""
+    from assets.governing import demotions_of, gates_of
     from quant.core.identity import chain_hash
     from quant.forecasting.holdout import hold_out
     from quant.forecasting.policy import ForecastPolicy
-    from quant.governance.audits import GatesPolicy, judge_model
+    from quant.governance.audits import judge_model
 
     desk, rows = history.desk, []
-    policy, gates = desk.policy("forecasts", ForecastPolicy), desk.policy("gates", GatesPolicy)
+    policy, gates = desk.policy("forecasts", ForecastPolicy), gates_of(desk)
+    gone = demotions_of(desk)
     for session in history.sessions:
         seen = history.returns.until(session)
         inputs = chain_hash(history.input_hashes(session).values())
         for name in JUDGED:
             verdict = judge_model(hold_out(build_model(desk, name), seen, policy=policy), gates)
+            # A good hold-out does not undo a demotion; only a new certificate does.
+            if name in gone and gone[name].session <= session and verdict.passed:
+                verdict = replace(verdict, passed=False, reason=_demoted(name, gone[name]))
             rows.append(
                 {
                     "model": name,
@@ -110,3 +120,7 @@ def judge(history: History) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _demoted(model: str, change: "RoleChanged") -> str:
+    return f"{model} refused: it was demoted on {change.session}: {change.reason}"

@@ -10,7 +10,15 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.partitions import trading_days
-from assets.support import KINDS, OWNERS, SINGLE_RUN, Night, expectations, judged
+from assets.support import (
+    KINDS,
+    OWNERS,
+    SINGLE_RUN,
+    Night,
+    expectations,
+    require_publishable,
+    suite_check,
+)
 from resources.code_versions import code_version
 from resources.desk import Desk
 
@@ -77,7 +85,11 @@ def order_records(
         }
     decided = [day for day in night.sessions if day.isoformat() not in only_mirrored]
     fills = dg.AssetKey(["order", "fills"])
-    yield judged(desk, fills, "order_fills", frames["fills"], context.run.run_id, ("fill_id",))
+    report = desk.quality.validate(
+        "order_fills", frames["fills"], keys=("fill_id",), run_name=context.run.run_id
+    )
+    require_publishable(fills, report)
+    yield suite_check(fills, report)
     for table, frame in frames.items():
         written = desk.warehouse.publish(
             f"order.{table}", frame, provenance, scope={"session": sessions}

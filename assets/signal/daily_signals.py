@@ -32,8 +32,8 @@ def daily_signals(
     night = Night(context, desk)
     provenance = night.provenance
     frame = signal_rows(desk, night.sessions, provenance)
-    holds = night.judge("signal_daily_signals", frame, keys=("symbol", "session", "strategy"))
-    written = night.publish(frame)
+    keys = ("symbol", "session", "strategy")
+    holds, written = night.publish_judged("signal_daily_signals", frame, keys=keys)
     expected = len(desk.universe.symbols) * len(night.sessions) * frame["strategy"].nunique()
     refused = int((frame["gate"] != "").sum())
     complete = dg.AssetCheckResult(

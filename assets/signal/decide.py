@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from quant.core.identity import content_hash, decision_id
+from quant.market.frontier import FrontierPolicy
 from quant.signals.costs import CostPolicy
 from quant.signals.edge import EdgePolicy
 from quant.signals.generate import Outlook, decide_signal
@@ -29,6 +30,7 @@ class DecisionPolicies:
 
     edge: EdgePolicy
     costs: CostPolicy
+    frontier: FrontierPolicy
 
     @classmethod
     def of(cls, desk: Desk) -> "DecisionPolicies":
@@ -36,15 +38,22 @@ class DecisionPolicies:
         edge = desk.policy("signals", EdgePolicy)
         if desk.settings.long_only and not edge.long_only:
             edge = edge.model_copy(update={"long_only": True})
-        return cls(edge=edge, costs=desk.policy("costs", CostPolicy))
+        return cls(
+            edge=edge,
+            costs=desk.policy("costs", CostPolicy),
+            frontier=desk.policy("frontier", FrontierPolicy),
+        )
 
     @property
     def parameters(self) -> dict[str, object]:
         """What the decision's identity says of them."""
-        return {
+        said: dict[str, object] = {
             "edge": self.edge.model_dump(mode="json"),
             "costs": content_hash(self.costs.model_dump(mode="json")),
         }
+        if self.frontier.include_frontier:
+            said["frontier"] = content_hash(self.frontier.model_dump(mode="json"))
+        return said
 
 
 def signal_rows(
@@ -78,7 +87,6 @@ def _strategy_rows(
 ) -> Iterator[dict[str, Any]]:
     inputs = _inputs(desk, lake, strategy, sessions, policies.edge.horizon_days)
     reduce_only = _reduce_only(lake, sessions)
-    prior = policies.costs.prior_of(desk.universe.asset_class)
     for session in sessions:
         refused = refused_model(lake, strategy, session)
         for item in inputs.get(session, []):
@@ -87,7 +95,9 @@ def _strategy_rows(
                     symbol=item["symbol"], mean=item["mean"], std=item["std"], price=item["close"]
                 ),
                 policy=policies.edge,
-                prior=prior,
+                prior=policies.costs.prior_of_symbol(
+                    item["symbol"], desk.universe.asset_class, policies.frontier
+                ),
                 refused_model=refused,
                 reduce_only=reduce_only.get(session, ()),
             )

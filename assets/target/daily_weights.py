@@ -23,13 +23,15 @@ def daily_weights(
 ) -> dg.MaterializeResult:
     """One row a signal that passed its gates; weight 0 asks to hold nothing."""
     from assets.target.sizing import target_rows
+    from quant.market.frontier import FrontierPolicy
     from quant.portfolio.sizing import SizingPolicy
 
     night, policy = Night(context, desk), desk.policy("sizing", SizingPolicy)
+    frontier = desk.policy("frontier", FrontierPolicy)
     provenance = night.provenance
-    frame = target_rows(desk.warehouse, night.sessions, policy)
-    holds = night.judge("target_daily_weights", frame, keys=("symbol", "session", "strategy"))
-    written = night.publish(frame)
+    frame = target_rows(desk.warehouse, night.sessions, policy, frontier)
+    keys = ("symbol", "session", "strategy")
+    holds, written = night.publish_judged("target_daily_weights", frame, keys=keys)
     gross = frame.groupby(["strategy", "session"])["weight"].sum()
     largest = float(frame["weight"].max()) if len(frame) else 0.0
     gross_max = float(gross.max()) if len(gross) else 0.0

@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from quant.portfolio.sizing import Candidate, SizingPolicy, Target, size_targets
+from quant.market.frontier import FrontierPolicy
+from quant.portfolio.sizing import Candidate, SizingPolicy, Target, cap_frontier, size_targets
 from quant.signals.generate import Action
 from resources.reads import slice_of
 
@@ -26,7 +27,10 @@ COLUMNS = (
 
 
 def target_rows(
-    warehouse: "Warehouse", sessions: Sequence[dt.date], policy: SizingPolicy
+    warehouse: "Warehouse",
+    sessions: Sequence[dt.date],
+    policy: SizingPolicy,
+    frontier: FrontierPolicy,
 ) -> "pd.DataFrame":
     """Targets of all strategies; each strategy is sized on its own."""
     import pandas as pd
@@ -34,13 +38,15 @@ def target_rows(
     signals = slice_of(warehouse, "signal.daily_signals", sessions, order="strategy, symbol")
     passed = signals[signals["gate"] == ""]
     parts = [
-        _night_targets(night, policy)
+        _night_targets(night, policy, frontier)
         for _, night in passed.groupby(["strategy", "session"], sort=True)
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _night_targets(signals: "pd.DataFrame", policy: SizingPolicy) -> "pd.DataFrame":
+def _night_targets(
+    signals: "pd.DataFrame", policy: SizingPolicy, frontier: FrontierPolicy
+) -> "pd.DataFrame":
     wanted = signals[signals["action"] == Action.BUY.value]
     candidates = [
         Candidate(
@@ -52,12 +58,13 @@ def _night_targets(signals: "pd.DataFrame", policy: SizingPolicy) -> "pd.DataFra
         )
         for row in wanted.itertuples()
     ]
-    sized = {target.symbol: target for target in size_targets(candidates, policy)}
+    targets = cap_frontier(size_targets(candidates, policy), frontier)
+    sized = {target.symbol: target for target in targets}
     flat = Target(symbol="", weight=0.0, volatility_annual=float("nan"), bound_by="exit")
-    targets = [sized.get(symbol, flat) for symbol in signals["symbol"]]
+    rows = [sized.get(symbol, flat) for symbol in signals["symbol"]]
     return signals[["decision_id", "strategy", "symbol", "session"]].assign(
-        weight=[target.weight for target in targets],
-        volatility_annual=[target.volatility_annual for target in targets],
-        bound_by=[target.bound_by for target in targets],
+        weight=[target.weight for target in rows],
+        volatility_annual=[target.volatility_annual for target in rows],
+        bound_by=[target.bound_by for target in rows],
         signal_hash=signals["row_hash"],
     )

@@ -1,183 +1,293 @@
-"""What execution needs from a venue: one port, what it answers, and what can go wrong.
+"""The broker port: what execution may ask of a venue, and the few ways in which it can fail.
 
-Belongs here: the protocol that every broker fulfils, its answers as values, and the one table from
-errors to what the caller does next. Does not belong here: any vendor's words.
+Belongs here: the protocol, the values that cross it (exact, frozen, checked), and the errors,
+sorted by what the caller must do next. Does not belong here: any vendor's words or transport (the
+adapters in `resources.brokers`), or what the answers do to a book (`book`).
 
-An adapter raises the `VenueError` whose class says what to do. Whatever it cannot read is unknown:
-an answer without an id, or with another client id than was sent, is `OrderUnknownError` and never
-an order that was not filled. SDKs' own retries are off, since a re-sent order can be a second one.
+    VenueError (core)
+        VenueUnavailableError     nothing was changed: safe to ask again later
+            RateLimitedError      wait `retry_after_s` first; when banned, send nothing at all
+        OrderUnknownError         something may have been done: look up by id, never send again
+        OrderRejectedError        a definite no: record the reason; the same order will not pass
+        OrderNotFoundError        the venue does not know the id: believe it after a grace period
+        VenueAuthError            the key is refused: halt this venue and tell a person
+
+A read whose answer cannot be believed is `VenueUnavailableError`: the caller keeps what it knew.
+An answer to a submit or cancel that cannot be believed is `OrderUnknownError`.
 """
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
-from quant.core.errors import (
-    OrderDuplicateError,
-    OrderRejectedError,
-    OrderUnknownError,
-    VenueAuthError,
-    VenueError,
-    VenueFatalError,
-    VenueRateLimitedError,
-    VenueUnavailableError,
-)
-from quant.execution.order_states import OrderState
-from quant.execution.orders import Order, Side
+from quant.core.errors import DataError, OrderUnknownError, VenueError, VenueUnavailableError
+from quant.execution.orders import OrderState, Side
+
+__all__ = [
+    "Broker",
+    "Listing",
+    "OrderKind",
+    "OrderNotFoundError",
+    "OrderRejectedError",
+    "OrderTicket",
+    "OrderUnknownError",
+    "RateLimitedError",
+    "TimeInForce",
+    "UnreadableRow",
+    "VenueAccount",
+    "VenueAuthError",
+    "VenueError",
+    "VenueFill",
+    "VenueOrder",
+    "VenuePosition",
+    "VenueUnavailableError",
+]
+
+# Binance's limit, the strictest of the venues that we speak to.
+CLIENT_ORDER_ID_LENGTH_MAX: Final = 36
+
+RowT_co = TypeVar("RowT_co", covariant=True)
 
 
-class Trouble(StrEnum):
-    """Why a call to a venue brought no answer, by what the caller does next."""
+class RateLimitedError(VenueUnavailableError):
+    """The venue counts our calls; nothing was done."""
 
-    NOTHING_SENT = "nothing_sent"
-    UNKNOWN = "unknown"
-    DUPLICATE = "duplicate"
-    REJECTED = "rejected"
-    RATE_LIMITED = "rate_limited"
-    AUTH = "auth"
-    FATAL = "fatal"
+    def __init__(
+        self, message: str, *, retry_after_s: float, is_banned: bool = False, remedy: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy or f"call again after {retry_after_s:g} s")
+        self.retry_after_s = retry_after_s
+        self.is_banned = is_banned
 
 
-# Most special first; a venue's error of no known kind may have done anything, so it is unknown.
-TROUBLES: Final[Mapping[type[VenueError], Trouble]] = {
-    VenueUnavailableError: Trouble.NOTHING_SENT,
-    OrderUnknownError: Trouble.UNKNOWN,
-    OrderDuplicateError: Trouble.DUPLICATE,
-    OrderRejectedError: Trouble.REJECTED,
-    VenueRateLimitedError: Trouble.RATE_LIMITED,
-    VenueAuthError: Trouble.AUTH,
-    VenueFatalError: Trouble.FATAL,
-}
+class OrderRejectedError(VenueError):
+    """The venue, or a rule of the venue that we checked first, said no; nothing rests there."""
+
+    def __init__(self, message: str, *, rule: str, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.rule = rule
+
+
+class OrderNotFoundError(VenueError):
+    """The venue does not know the order; right after a submit that proves nothing."""
+
+
+class VenueAuthError(VenueError):
+    """The venue refuses the key, or the key may do more than trading needs."""
+
+
+class OrderKind(StrEnum):
+    """How an order meets the market."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a limit price belongs to it."""
+        return self in {OrderKind.LIMIT, OrderKind.STOP_LIMIT}
+
+    @property
+    def has_stop(self) -> bool:
+        """Whether a stop price belongs to it."""
+        return self in {OrderKind.STOP, OrderKind.STOP_LIMIT}
+
+
+class TimeInForce(StrEnum):
+    """How long an order may rest."""
+
+    DAY = "day"
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A call that brought no answer."""
+class OrderTicket:
+    """What is sent. `client_order_id` is ours, deterministic, and never reused."""
 
-    trouble: Trouble
-    reason: str = ""
-    retry_after_s: float = 0.0
-    is_ban: bool = False
-
-
-def failure_of(error: Exception) -> Failure:
-    """What `error` asks of the caller; what nobody classified counts as unknown."""
-    kinds = (trouble for kind, trouble in TROUBLES.items() if isinstance(error, kind))
-    return Failure(
-        trouble=next(kinds, Trouble.UNKNOWN),
-        reason=str(error),
-        retry_after_s=getattr(error, "retry_after_s", 0.0),
-        is_ban=getattr(error, "is_ban", False),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
-    """One trade of an order, as the venue tells it; `execution_id` makes it one."""
-
-    execution_id: str
     client_order_id: str
     symbol: str
     side: Side
     quantity: Decimal
-    price: Decimal
-    fee_amount: Decimal
-    event_time: dt.datetime
+    kind: OrderKind = OrderKind.MARKET
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    # What it was decided at: lets a venue's filters judge a market order before it is sent.
+    reference_price: Decimal | None = None
 
-    def is_believable(self) -> bool:
-        """Whether its numbers can be money: finite and positive, and a fee that is no gift."""
-        numbers = (self.quantity, self.price, self.fee_amount)
-        if not all(one.is_finite() for one in numbers):
-            return False
-        return self.quantity > 0 and self.price > 0 and self.fee_amount >= 0
+    def __post_init__(self) -> None:
+        if not 0 < len(self.client_order_id) <= CLIENT_ORDER_ID_LENGTH_MAX:
+            raise DataError(
+                f"client_order_id must have 1 to {CLIENT_ORDER_ID_LENGTH_MAX} characters, "
+                f"had {len(self.client_order_id)}"
+            )
+        _positive("quantity", self.quantity)
+        for name, price, wanted in (
+            ("limit_price", self.limit_price, self.kind.has_limit),
+            ("stop_price", self.stop_price, self.kind.has_stop),
+        ):
+            if (price is not None) != wanted:
+                verb = "needs a" if wanted else "takes no"
+                raise DataError(f"a {self.kind} order {verb} {name}, was {price}")
+            if price is not None:
+                _positive(name, price)
+        if self.reference_price is not None:
+            _positive("reference_price", self.reference_price)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderReport:
-    """An order as the venue has it. `filled_quantity` is its sum, of which `executions` may lack
-    some; `filled_notional` and `fee_amount` are sums too, where the venue tells them."""
+class VenueOrder:
+    """An order as the venue tells it; `state` is UNKNOWN when its word for it is new to us."""
 
     client_order_id: str
     venue_order_id: str
     symbol: str
     side: Side
     quantity: Decimal
-    state: OrderState
     filled_quantity: Decimal
-    event_time: dt.datetime
-    filled_notional: Decimal | None = None
-    fee_amount: Decimal | None = None
-    executions: tuple[Execution, ...] = ()
+    state: OrderState
+    average_price: Decimal | None = None
     reason: str = ""
+    # True when a submit found the order at the venue instead of sending it.
+    is_adopted: bool = False
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the venue may still fill it."""
-        return self.state in {OrderState.WORKING, OrderState.PARTIAL}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueSnapshot:
-    """The account as the venue tells it; None is what could not be read, and never nothing.
-
-    `orders` are all open ones and every one of today; a page that came back full is not the end,
-    so an adapter pages until the venue says so. `quarantined` names rows that could not be read.
-    """
-
-    orders: tuple[OrderReport, ...] | None
-    positions: Mapping[str, Decimal] | None
-    cash: Decimal | None = None
-    quarantined: tuple[str, ...] = ()
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether every part came and every row could be read."""
-        return self.orders is not None and self.positions is not None and not self.quarantined
-
-
-UNREADABLE: Final = VenueSnapshot(orders=None, positions=None)
+    def __post_init__(self) -> None:
+        _positive("quantity", self.quantity)
+        _finite("filled_quantity", self.filled_quantity)
+        if self.filled_quantity < 0:
+            raise DataError(f"filled_quantity must not be negative, was {self.filled_quantity}")
+        if self.average_price is not None:
+            _positive("average_price", self.average_price)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VenueRules:
-    """What a venue asks of an order's numbers, per symbol; None asks nothing."""
+class VenueFill:
+    """One execution; `execution_id` is the venue's and tells a fill heard twice."""
 
-    price_tick: Decimal | None = None
-    quantity_step: Decimal | None = None
-    quantity_min: Decimal | None = None
-    quantity_max: Decimal | None = None
-    min_notional: Decimal | None = None
-    # A limit price may lie at most so far from the reference, as factors of it.
-    percent_price_up: Decimal | None = None
-    percent_price_down: Decimal | None = None
-    # Some venues let the rest of a position be sold below their minimum.
-    closing_is_exempt: bool = False
+    execution_id: str
+    client_order_id: str
+    venue_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    # None when the venue tells fees elsewhere; never zero for not knowing.
+    fee_amount: Decimal | None
+    fee_currency: str
+    event_time: dt.datetime
+
+    def __post_init__(self) -> None:
+        _positive("quantity", self.quantity)
+        _positive("price", self.price)
+        if self.fee_amount is not None:
+            _finite("fee_amount", self.fee_amount)
+        if self.event_time.tzinfo is None:
+            raise DataError(f"event_time of fill {self.execution_id} must be aware")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenuePosition:
+    """What the venue holds for us; short is negative."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        _finite("quantity", self.quantity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueAccount:
+    """The account behind the key. None means that the venue does not say, never zero."""
+
+    account_id: str
+    currency: str
+    cash: Decimal
+    equity: Decimal | None
+    buying_power: Decimal | None
+    can_trade: bool
+
+    def __post_init__(self) -> None:
+        _finite("cash", self.cash)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRow:
+    """A row that could not be read: kept and reported, so that it cannot hide the others."""
+
+    what: str
+    reason: str
+    client_order_id: str = ""
+
+
+# Without slots: a frozen generic with slots cannot be built as Listing[int](...) in Python 3.11.
+@dataclass(frozen=True, kw_only=True)
+class Listing(Generic[RowT_co]):
+    """Every row that the venue has (all pages), and those that could not be read."""
+
+    rows: tuple[RowT_co, ...]
+    unreadable: tuple[UnreadableRow, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether absence from `rows` means absence at the venue."""
+        return not self.unreadable
 
 
 class Broker(Protocol):
-    """Accepts an order at most once per `client_order_id`, as far as the venue lets it."""
+    """A venue that accepts at most one order per `client_order_id`."""
 
-    name: str
-
-    def submit(self, order: Order) -> OrderReport:
-        """Hand the order over; the report echoes its id."""
+    @property
+    def name(self) -> str:
+        """The venue and environment, such as alpaca-paper."""
         ...
 
-    def cancel(self, client_order_id: str) -> None:
-        """Ask for its end; that this returns does not mean that it ended."""
+    def submit(self, ticket: OrderTicket) -> VenueOrder:
+        """Hand the order over once; an id that was tried before is looked up, not sent.
+
+        After a restart the adapter has forgotten what it tried: call `find` first. Raises
+        `OrderUnknownError` when the outcome is open, `OrderRejectedError` when it is a definite no.
+        """
         ...
 
-    def find(self, client_order_id: str) -> OrderReport | None:
-        """Look among open orders, closed ones and executions; None where the venue has none."""
+    def cancel(self, client_order_id: str, *, symbol: str) -> VenueOrder:
+        """Ask for the order's end and return what the venue then says, which may be a fill."""
         ...
 
-    def snapshot(self) -> VenueSnapshot:
-        """The whole account."""
+    def find(self, client_order_id: str, *, symbol: str) -> VenueOrder:
+        """The order by our id; `OrderNotFoundError` when the venue does not know it."""
         ...
 
-    def rules(self, symbol: str) -> VenueRules:
-        """What the venue asks of orders in `symbol`."""
+    def open_orders(self) -> Listing[VenueOrder]:
+        """Every order that can still trade, those of other people included."""
         ...
+
+    def fills_since(self, moment: dt.datetime) -> Listing[VenueFill]:
+        """Every execution at or after `moment`, oldest first."""
+        ...
+
+    def positions(self) -> Listing[VenuePosition]:
+        """Everything held; absence means flat only when the listing is whole."""
+        ...
+
+    def account(self) -> VenueAccount:
+        """Cash and permissions."""
+        ...
+
+
+def _finite(name: str, value: Decimal) -> None:
+    if not value.is_finite():
+        raise DataError(f"{name} must be finite, was {value}")
+
+
+def _positive(name: str, value: Decimal) -> None:
+    _finite(name, value)
+    if value <= 0:
+        raise DataError(f"{name} must be positive, was {value}")

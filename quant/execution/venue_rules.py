@@ -1,79 +1,100 @@
-"""A venue's filters, checked before sending: the failed rule is named, with its numbers.
+"""What a venue demands of an order's numbers, checked before anything is sent.
 
-Belongs here: price tick, lot, minimum and maximum quantity, notional and percent price, exact in
-`Decimal`. A venue may round what we send, and some do so silently; we send nothing it could round.
+Belongs here: price, lot, notional and percent filters as values, and the check that names the rule
+and its numbers. Does not belong here: where a venue publishes them (the adapters).
 """
 
-from decimal import ROUND_DOWN, Decimal
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
 
-from quant.execution.broker import VenueRules
-
-# A rule's name, the reason in words, and the numbers.
-Breach = tuple[str, str, dict[str, str]]
-
-
-def whole_lots(quantity: Decimal, rules: VenueRules) -> Decimal:
-    """The quantity in the venue's lots, always towards zero."""
-    if rules.quantity_step is None:
-        return quantity
-    lots = (quantity / rules.quantity_step).to_integral_value(rounding=ROUND_DOWN)
-    return lots * rules.quantity_step
+from quant.core.errors import DataError
+from quant.execution.broker import OrderRejectedError, OrderTicket
 
 
-def broken_rule(
-    rules: VenueRules,
-    *,
-    quantity: Decimal,
-    reference_price: Decimal,
-    limit_price: Decimal | None = None,
-    closes: bool = False,
-) -> Breach | None:
-    """The first rule that an order breaks; `closes` says that it sells the rest of a position."""
-    numbers = (quantity, reference_price, *(() if limit_price is None else (limit_price,)))
-    if not all(one.is_finite() and one > 0 for one in numbers):
-        shown = ", ".join(str(one) for one in numbers)
-        return "not_a_number", f"quantity and prices must be positive and finite: {shown}", {}
-    return (
-        _lot(rules, quantity)
-        or _price(rules, limit_price, reference_price)
-        or _notional(rules, quantity, limit_price or reference_price, closes)
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueRules:
+    """One symbol's filters; None means that the venue has no such rule."""
+
+    symbol: str
+    price_step: Decimal | None = None
+    price_min: Decimal | None = None
+    price_max: Decimal | None = None
+    quantity_step: Decimal | None = None
+    quantity_min: Decimal | None = None
+    quantity_max: Decimal | None = None
+    notional_min: Decimal | None = None
+    # A limit may lie this far from the last price, as a fraction: 0.2 allows 80 % to 120 %.
+    percent_band: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("price_step", "quantity_step"):
+            step = getattr(self, name)
+            if step is not None and not (step.is_finite() and step > 0):
+                raise DataError(f"{name} of {self.symbol} must be positive, was {step}")
+
+    def quantize_quantity(self, quantity: Decimal) -> Decimal:
+        """Towards zero, so that no order is larger than was decided."""
+        if self.quantity_step is None:
+            return quantity
+        return (quantity / self.quantity_step).to_integral_value(ROUND_DOWN) * self.quantity_step
+
+    def quantize_price(self, price: Decimal) -> Decimal:
+        """Down to the venue's grid."""
+        if self.price_step is None:
+            return price
+        return (price / self.price_step).to_integral_value(ROUND_FLOOR) * self.price_step
 
 
-def _lot(rules: VenueRules, quantity: Decimal) -> Breach | None:
-    step, least, most = rules.quantity_step, rules.quantity_min, rules.quantity_max
-    if step is not None and quantity % step != 0:
-        reason = f"{quantity} is no multiple of the lot of {step}"
-        return "lot", reason, {"quantity": str(quantity), "lot": str(step)}
-    if least is not None and quantity < least:
-        reason = f"{quantity} is below the least quantity of {least}"
-        return "quantity_min", reason, {"quantity": str(quantity), "minimum": str(least)}
-    if most is not None and quantity > most:
-        reason = f"{quantity} is above the largest quantity of {most}"
-        return "quantity_max", reason, {"quantity": str(quantity), "maximum": str(most)}
-    return None
+def require_allowed(
+    ticket: OrderTicket, rules: VenueRules, *, reference_price: Decimal | None = None
+) -> None:
+    """Raise `OrderRejectedError` for the first filter that `ticket` fails.
+
+    `reference_price` is the last trade; without it a market order's notional and a limit's distance
+    cannot be judged, and the venue will.
+    """
+    for rule, is_broken, numbers in _verdicts(ticket, rules, reference_price):
+        if is_broken:
+            raise OrderRejectedError(
+                f"{ticket.symbol} order {ticket.client_order_id} breaks {rule}: {numbers}",
+                rule=rule,
+                remedy="round or resize the order to the venue's grid before sending",
+            )
 
 
-def _price(rules: VenueRules, limit: Decimal | None, reference: Decimal) -> Breach | None:
-    if limit is None:
-        return None
-    tick, up, down = rules.price_tick, rules.percent_price_up, rules.percent_price_down
-    if tick is not None and limit % tick != 0:
-        reason = f"{limit} is no multiple of the price tick of {tick}"
-        return "price_tick", reason, {"price": str(limit), "tick": str(tick)}
-    too_high = up is not None and limit > reference * up
-    too_low = down is not None and limit < reference * down
-    if too_high or too_low:
-        reason = f"{limit} is too far from {reference}"
-        numbers = {"price": str(limit), "reference": str(reference), "up": str(up)}
-        return "percent_price", reason, numbers | {"down": str(down)}
-    return None
+def _verdicts(
+    ticket: OrderTicket, rules: VenueRules, reference: Decimal | None
+) -> list[tuple[str, bool, str]]:
+    quantity, price = ticket.quantity, ticket.limit_price
+    found = [
+        _grid("quantity_step", quantity, rules.quantity_step),
+        _least("quantity_min", quantity, rules.quantity_min),
+        _most("quantity_max", quantity, rules.quantity_max),
+    ]
+    for number in (price, ticket.stop_price):
+        if number is not None:
+            found.append(_grid("price_step", number, rules.price_step))
+            found.append(_least("price_min", number, rules.price_min))
+            found.append(_most("price_max", number, rules.price_max))
+    at = price or ticket.stop_price or reference
+    if at is not None:
+        found.append(_least("notional_min", quantity * at, rules.notional_min))
+    if price is not None and reference is not None and rules.percent_band is not None:
+        low, high = reference * (1 - rules.percent_band), reference * (1 + rules.percent_band)
+        outside = not low <= price <= high
+        found.append(("percent_band", outside, f"{price} is outside {low} to {high}"))
+    return found
 
 
-def _notional(rules: VenueRules, quantity: Decimal, price: Decimal, closes: bool) -> Breach | None:
-    least = rules.min_notional
-    if least is None or quantity * price >= least or (closes and rules.closing_is_exempt):
-        return None
-    worth = quantity * price
-    reason = f"its value of {worth:.2f} is below the venue's minimum of {least}"
-    return "venue_min_notional", reason, {"notional": f"{worth:.2f}", "minimum": str(least)}
+def _grid(rule: str, value: Decimal, step: Decimal | None) -> tuple[str, bool, str]:
+    if step is None:
+        return rule, False, ""
+    return rule, value % step != 0, f"{value} is not a multiple of {step}"
+
+
+def _least(rule: str, value: Decimal, least: Decimal | None) -> tuple[str, bool, str]:
+    return rule, least is not None and not value >= least, f"{value} is below {least}"
+
+
+def _most(rule: str, value: Decimal, most: Decimal | None) -> tuple[str, bool, str]:
+    return rule, most is not None and not value <= most, f"{value} is above {most}"

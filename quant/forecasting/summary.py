@@ -3,9 +3,15 @@
 import math
 from collections.abc import Sequence
 from statistics import median
+from typing import Final
+
+import numpy as np
+import pandas as pd
 
 from quant.core.errors import DataError
 from quant.forecasting.port import FittedState
+
+_LEVELS: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def fit_summary(states: Sequence[FittedState]) -> dict[str, float]:
@@ -23,16 +29,35 @@ def fit_summary(states: Sequence[FittedState]) -> dict[str, float]:
         "kept_previous": sum(state.is_usable and not state.converged for state in states),
         "without_parameters": sum(not state.is_usable for state in states),
     }
-    columns: dict[str, list[float]] = {}
-    shares: dict[str, list[float]] = {}
-    for state in good:
-        for name, value in {**state.params, **state.diagnostics}.items():
-            if isinstance(value, bool):
-                shares.setdefault(f"{name}_share", []).append(float(value))
-            elif isinstance(value, int | float) and math.isfinite(value):
-                columns.setdefault(f"{name}_median", []).append(float(value))
+    numbers, shares = _pooled(good)
+    columns = {f"{name}_median": values for name, values in numbers.items()}
     return {
         **{name: float(count) for name, count in counts.items()},
         **{name: median(values) for name, values in sorted(columns.items())},
-        **{name: sum(values) / len(values) for name, values in sorted(shares.items())},
+        **{f"{name}_share": sum(said) / len(said) for name, said in sorted(shares.items())},
     }
+
+
+def pooled_numbers(states: Sequence[FittedState]) -> pd.DataFrame:
+    """How each parameter and numeric diagnostic lies over the symbols that converged."""
+    numbers, _ = _pooled([state for state in states if state.converged])
+    rows = [
+        (name, len(values), *np.quantile(values, _LEVELS))
+        for name, values in sorted(numbers.items())
+    ]
+    return pd.DataFrame(rows, columns=["name", "symbols", "q05", "q25", "q50", "q75", "q95"])
+
+
+def _pooled(
+    states: Sequence[FittedState],
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """By name: numbers, and yes-or-no answers as ones and zeros. Lists and texts have no median."""
+    numbers: dict[str, list[float]] = {}
+    answers: dict[str, list[float]] = {}
+    for state in states:
+        for name, value in {**state.params, **state.diagnostics}.items():
+            if isinstance(value, bool):
+                answers.setdefault(name, []).append(float(value))
+            elif isinstance(value, int | float) and math.isfinite(value):
+                numbers.setdefault(name, []).append(float(value))
+    return numbers, answers

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from quant.core.errors import DataError
 from quant.core.policy import Policy
 from quant.forecasting.holdout import Holdout
+from quant.governance.gate_policy import CertificatePolicy, ReadinessPolicy, SelectionPolicy
 
 
 class GatesPolicy(Policy):
@@ -32,6 +33,11 @@ class GatesPolicy(Policy):
     holdout_observations_min: int = Field(default=500, ge=1)
     # A verdict binds for four weeks; then the model must show itself again.
     verdict_every_sessions: int = Field(default=20, ge=1)
+    # A looser limit takes effect after this pause and a second confirmation, never before.
+    loosening_cooling_off_hours: int = Field(default=72, ge=24, le=720)
+    certificate: CertificatePolicy = CertificatePolicy()
+    selection: SelectionPolicy = SelectionPolicy()
+    readiness: ReadinessPolicy = ReadinessPolicy()
 
     @model_validator(mode="after")
     def _limits_are_ordered(self) -> "GatesPolicy":
@@ -112,23 +118,29 @@ def audits_of(
 ) -> list[Audit]:
     """One audit per session: `model` beside whoever of `against` did best, over the same symbols.
 
-    `scores` are rows of `SCORE_COLUMNS`. A symbol counts where all of them were scored; a session
-    without such a symbol gives no audit.
+    `scores` are rows of `SCORE_COLUMNS`. On each session those of `against` are rivals that were
+    scored at all, and a symbol counts where all of these were: a model that joined later does not
+    end the record of the others. A session without such a symbol gives no audit.
     """
     names = [model, *dict.fromkeys(against)]
     wanted = scores["model"].isin(names) & (scores["horizon_days"] == horizon_days)
     table = scores[wanted].pivot(
         index=["session", "symbol"], columns="model", values="squared_error"
     )
-    if set(names) - set(table.columns):
+    if model not in table.columns:
         return []
-    sessions = table[names].dropna().groupby(level="session", sort=True)
-    return [
-        _audit_of(
-            pd.Timestamp(str(session)).date(), squares, model=model, horizon_days=horizon_days
-        )
-        for session, squares in sessions
-    ]
+    found = []
+    for session, squares in table.groupby(level="session", sort=True):
+        rivals = [one for one in dict.fromkeys(against) if _is_scored(squares, one)]
+        common = squares[[model, *rivals]].dropna()
+        if rivals and len(common):
+            day = pd.Timestamp(str(session)).date()
+            found.append(_audit_of(day, common, model=model, horizon_days=horizon_days))
+    return found
+
+
+def _is_scored(squares: pd.DataFrame, model: str) -> bool:
+    return model in squares.columns and bool(squares[model].notna().any())
 
 
 def decide(audits: Sequence[Audit], policy: GatesPolicy) -> AuditDecision:

@@ -1,7 +1,7 @@
 """Frontier markets: which exchanges and tickers there are, what trading there costs, and the caps.
 
-Belongs here: the atlas as a policy, the names that vendors give its symbols, the flag that lets it
-into the universe, and the caps on its weights. Does not belong here: prices, or choosing weights.
+Belongs here: the atlas as a policy, the names that vendors give its symbols, the flag that admits
+them to the universe, and the caps on their weights. Does not belong here: prices, or which weights.
 
 A frontier symbol carries its exchange: MTNN.XNSA is MTN Nigeria on the NGX in Lagos (tickers repeat
 between exchanges; market identifiers do not). Costs are priors: what a careful broker's tariff and
@@ -15,10 +15,10 @@ from typing import Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from quant.core.errors import UsageError
+from quant.core.errors import PolicyError, UsageError
 from quant.core.policy import Policy
 from quant.market.calendars import calendar_names, is_approximate
-from quant.market.symbols import check_symbol, shown, symbol_fault
+from quant.market.symbols import shown, symbol_fault
 
 NGX: Final = "XNSA"
 # The cap on NGX is a rule of the house; a policy may be stricter, never looser.
@@ -26,7 +26,7 @@ NGX_WEIGHT_MAX: Final = 0.05
 _TOLERANCE: Final = 1e-9
 
 
-class CostPrior(Policy):
+class VenueCosts(Policy):
     """What trading is believed to cost before any fill has been measured."""
 
     # The whole quoted spread of a liquid name, and one side's fees with taxes, averaged over sides.
@@ -51,7 +51,7 @@ class FrontierExchange(Policy):
     quote_units_per_currency: int = Field(default=1, ge=1)
     # What each vendor puts behind a ticker; a vendor that is not named does not carry the exchange.
     vendor_suffix: Mapping[str, str] = Field(default_factory=lambda: MappingProxyType({}))
-    cost: CostPrior
+    cost: VenueCosts
     weight_max: float = Field(gt=0, le=1)
     tickers: Mapping[str, str] = Field(min_length=1)
 
@@ -77,7 +77,11 @@ class FrontierExchange(Policy):
 
 
 class FrontierPolicy(Policy):
-    """The atlas and its limits. Off by default: these markets are dear and thin."""
+    """The atlas and its limits. Off by default: these markets are dear and thin.
+
+    The flag admits symbols that universe.yaml names; it adds none by itself, since a universe has
+    one calendar and one currency and the atlas has many.
+    """
 
     include_frontier: bool = False
     # All frontier positions together, as a fraction of net asset value.
@@ -101,20 +105,15 @@ class FrontierBreach:
     weight_max: float
 
 
-def expand_universe(
-    base: Iterable[str], policy: FrontierPolicy, *, exchanges: Iterable[str] | None = None
-) -> tuple[str, ...]:
-    """The base symbols and, only if the flag says so, those of the atlas (or of some exchanges)."""
-    symbols = [check_symbol(symbol) for symbol in base]
+def require_admitted(symbols: Iterable[str], policy: FrontierPolicy) -> None:
+    """Frontier symbols are thin and dear, so they are asked for, never slipped in."""
     strangers = [symbol for symbol in symbols if exchange_of(symbol, policy) is not None]
     if strangers and not policy.include_frontier:
-        raise UsageError(
+        raise PolicyError(
             f"{', '.join(strangers[:5])} belong to frontier markets, which are switched off",
-            remedy="set include_frontier: true in config/frontier.yaml, or remove the symbols",
+            remedy="set include_frontier: true in config/frontier.yaml, or take the symbols out of "
+            "config/universe.yaml",
         )
-    if policy.include_frontier:
-        symbols += frontier_symbols(policy, exchanges=exchanges)
-    return tuple(dict.fromkeys(symbols))
 
 
 def frontier_symbols(
@@ -153,7 +152,7 @@ def from_vendor_symbol(written: str, vendor: str, policy: FrontierPolicy) -> str
     return None
 
 
-def cost_prior(symbol: str, policy: FrontierPolicy) -> CostPrior:
+def venue_costs(symbol: str, policy: FrontierPolicy) -> VenueCosts:
     """What trading a frontier symbol is believed to cost."""
     return _require_exchange(symbol, policy).cost
 

@@ -46,7 +46,5 @@ class UniversePolicy(Policy):
     # The first session on which the universe exists; partitions start here.
     history_start: dt.date
     symbols: Annotated[tuple[Symbol, ...], Field(min_length=1), AfterValidator(_distinct)]
-    # Frontier markets are thin and dear, so they are asked for, never slipped in.
-    include_frontier: bool = False
     # Decisions of a session see what was known this long after its close.
     decision_delay_minutes: int = Field(default=60, ge=0, le=24 * 60)

@@ -6,12 +6,13 @@ gives the same targets whatever the book looks like.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pydantic import Field
 
 from quant.core.policy import Policy
+from quant.market.frontier import FrontierPolicy, cap_frontier_weights
 
 TRADING_DAYS_A_YEAR = 252
 
@@ -89,6 +90,17 @@ def _size_one(candidate: Candidate, policy: SizingPolicy) -> Target:
         volatility_annual=annual,
         bound_by=bound_by,
     )
+
+
+def cap_frontier(targets: list[Target], policy: FrontierPolicy) -> list[Target]:
+    """The targets with frontier positions cut to the caps of their exchange and of all of them."""
+    capped = cap_frontier_weights({target.symbol: target.weight for target in targets}, policy)
+    return [
+        target
+        if capped[target.symbol] == target.weight
+        else replace(target, weight=capped[target.symbol], bound_by="frontier")
+        for target in targets
+    ]
 
 
 def needs_trade(*, held: float, wanted: float, policy: SizingPolicy) -> bool:

@@ -11,6 +11,7 @@ from pydantic import Field
 from quant.core.errors import PolicyError
 from quant.core.policy import Policy
 from quant.market.bars import AssetClass
+from quant.market.frontier import FrontierPolicy, exchange_of, venue_costs
 
 Bps = Annotated[float, Field(ge=0, le=1_000)]
 BPS = 1e-4
@@ -45,3 +46,14 @@ class CostPolicy(Policy):
                 remedy=f"add priors.{asset_class} with spread, slippage and fee in basis points",
             )
         return self.priors[asset_class]
+
+    def prior_of_symbol(
+        self, symbol: str, asset_class: AssetClass, frontier: FrontierPolicy
+    ) -> CostPrior:
+        """As `prior_of`; a frontier symbol has the spread and the fees of its own exchange."""
+        if exchange_of(symbol, frontier) is None:
+            return self.prior_of(asset_class)
+        venue = venue_costs(symbol, frontier)
+        return self.prior_of(AssetClass.FRONTIER).model_copy(
+            update={"spread_bps": venue.spread_bps, "fee_bps": venue.fee_bps}
+        )

@@ -201,7 +201,7 @@ def test_a_helper_that_cannot_start_is_an_incident_and_no_failure(
         assert companion.call("os:getpid") == os.getpid()
         assert "could not be started" in companion.incidents[0].reason
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with Companion(warm=["json"]) as companion:
+    with Companion(warm=["json:dumps"]) as companion:
         assert companion.call("os:getpid") == os.getpid()
 
 

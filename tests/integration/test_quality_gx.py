@@ -18,7 +18,7 @@ from quant.market.quality import measure
 from quant.market.quality_gate import UNPUBLISHABLE_RULES, is_publishable, judge, quality_score
 from quant.market.quality_rules import BAR_RULES, CHECK_COLUMNS, QualityPolicy, Shape
 from resources.companion import Companion
-from resources.quality import SUITES_DIR, WARM_MODULES, Quality, SuiteReport
+from resources.quality import SUITES_DIR, WARM_UP, Quality, SuiteReport
 
 ROOT = SUITES_DIR.parents[1]
 SUITES = (
@@ -35,7 +35,7 @@ NIGHT = pd.Timestamp("2022-01-03")
 
 @pytest.fixture(scope="module")
 def companion() -> Iterator[Companion]:
-    with Companion(warm=WARM_MODULES) as started:
+    with Companion(warm=[WARM_UP]) as started:
         yield started
 
 

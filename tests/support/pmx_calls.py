@@ -16,7 +16,7 @@ import pytest
 from apps.cli.main import main
 from resources.companion import Companion
 from resources.desk import Desk
-from resources.quality import vendor
+from resources.quality_engine import vendor
 from resources.settings import Settings, project_root
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from quant.core.errors import DataError
 from quant.forecasting.port import FittedState
-from quant.forecasting.summary import fit_summary
+from quant.forecasting.summary import fit_summary, pooled_numbers
 
 DAY = dt.date(2022, 12, 28)
 STATE = FittedState(
@@ -47,3 +47,12 @@ def test_two_fits_do_not_mix():
     for states in ([STATE, replace(STATE, model="sarimax")], []):
         with pytest.raises(DataError, match="one fit of one model"):
             fit_summary(states)
+
+
+def test_pooled_numbers_are_quantiles_over_the_symbols_that_converged():
+    """0.1, 0.2, 0.3: the quartiles lie half way. The one that kept its own does not count."""
+    states = [replace(STATE, params={"alpha": value}) for value in (0.1, 0.3, 0.2)]
+    states.append(replace(STATE, params={"alpha": 9.0}, converged=False, error="E", reason="why"))
+    rows = pooled_numbers(states).set_index("name")
+    assert rows.loc["alpha"].tolist() == pytest.approx([3, 0.11, 0.15, 0.2, 0.25, 0.29])
+    assert "warnings" not in rows.index

@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from quant.core.errors import UsageError
+from quant.core.errors import PolicyError, UsageError
 from quant.market.calendars import sessions
 from quant.market.frontier import (
     FrontierPolicy,
     cap_frontier_weights,
-    cost_prior,
     exchange_of,
-    expand_universe,
     from_vendor_symbol,
     frontier_breaches,
     frontier_symbols,
+    require_admitted,
     vendor_symbol,
+    venue_costs,
 )
 from quant.market.symbols import check_symbol
 
@@ -41,22 +41,17 @@ def test_every_symbol_of_the_atlas_is_a_symbol_and_stands_once():
     assert [check_symbol(symbol) for symbol in ATLAS] == list(ATLAS)
 
 
-def test_frontier_markets_stay_out_until_the_flag_lets_them_in():
-    assert expand_universe(["AAPL", "MSFT"], OFF) == ("AAPL", "MSFT")
-    assert expand_universe(["AAPL"], ON) == ("AAPL", *ATLAS)
-    assert expand_universe(["AAPL"], ON, exchanges=["XBUL"])[:2] == ("AAPL", "SYN.XBUL")
-
-
 def test_a_frontier_symbol_cannot_slip_in_while_the_flag_is_off():
-    with pytest.raises(UsageError, match=r"MTNN\.XNSA") as caught:
-        expand_universe(["AAPL", "MTNN.XNSA"], OFF)
+    require_admitted(["AAPL", "BRK.B"], OFF)
+    with pytest.raises(PolicyError, match=r"MTNN\.XNSA") as caught:
+        require_admitted(["AAPL", "MTNN.XNSA"], OFF)
     assert "include_frontier" in caught.value.remedy
-    assert expand_universe(["MTNN.XNSA"], ON, exchanges=[]) == ("MTNN.XNSA",)
+    require_admitted(["AAPL", "MTNN.XNSA"], ON)
 
 
 def test_an_unknown_exchange_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match="XXXX") as caught:
-        expand_universe([], ON, exchanges=["XXXX"])
+        frontier_symbols(ON, exchanges=["XXXX"])
     assert "XNSA" in caught.value.remedy
 
 
@@ -96,8 +91,10 @@ def test_every_exchange_has_sessions_costs_and_a_reason():
 
 
 def test_a_round_trip_in_lagos_costs_the_spread_once_and_the_fees_twice():
-    assert cost_prior("MTNN.XNSA", OFF).round_trip_bps == 120 + 2 * 175
-    assert cost_prior("MTNN.XNSA", OFF).round_trip_bps > cost_prior("NPN.XJSE", OFF).round_trip_bps
+    assert venue_costs("MTNN.XNSA", OFF).round_trip_bps == 120 + 2 * 175
+    assert (
+        venue_costs("MTNN.XNSA", OFF).round_trip_bps > venue_costs("NPN.XJSE", OFF).round_trip_bps
+    )
 
 
 def test_johannesburg_quotes_in_cents():

@@ -6,9 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant.portfolio.sizing import Candidate, SizingPolicy, needs_trade, size_targets
+from quant.market.frontier import FrontierPolicy
+from quant.portfolio.sizing import (
+    Candidate,
+    SizingPolicy,
+    cap_frontier,
+    needs_trade,
+    size_targets,
+)
+from resources.policy import load_policy
+from resources.settings import project_root
 
 POLICY = SizingPolicy()
+ATLAS = load_policy(project_root() / "config/frontier.yaml", FrontierPolicy)
 
 
 def candidate(symbol: str = "A", volatility: float = 0.08, stop: float = 90.0) -> Candidate:
@@ -73,3 +83,12 @@ def test_no_input_breaks_a_cap(pairs):
 def test_small_changes_are_left_alone_and_exits_never_are(held, wanted, expected):
     """A fifth of the wanted weight is the band."""
     assert needs_trade(held=held, wanted=wanted, policy=POLICY) is expected
+
+
+def test_two_positions_in_lagos_share_its_five_percent():
+    """7.04 % each would be 14.08 %; the exchange may hold 5, so each gets 2.5. Apple stays."""
+    names = ("MTNN.XNSA", "DANGCEM.XNSA", "AAPL")
+    lagos, cement, apple = cap_frontier(size_targets([candidate(n) for n in names], POLICY), ATLAS)
+    assert (lagos.weight, lagos.bound_by) == (pytest.approx(0.025), "frontier")
+    assert cement.weight == lagos.weight
+    assert (apple.weight, apple.bound_by) == (pytest.approx(0.0704, abs=1e-4), "volatility")

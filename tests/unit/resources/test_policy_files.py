@@ -182,7 +182,6 @@ def test_the_shipped_policies_are_sound_and_the_universe_is_the_bundled_one() ->
     assert len(universe.symbols) == 20
     assert universe.history_start == dt.date(2012, 1, 3)
     assert (universe.basis, universe.asset_class) == (Basis.TOTAL_RETURN, AssetClass.US_EQUITY)
-    assert universe.include_frontier is False
 
 
 def test_every_registered_class_is_a_policy() -> None:
@@ -197,8 +196,7 @@ def test_the_hash_follows_values_and_not_comments(tmp_path: Path) -> None:
     before = load_all(tmp_path).content_hash
 
     universe.write_text(
-        "include_frontier: false\n# a remark\n"
-        + universe.read_text().replace("include_frontier: false\n", "")
+        "currency: USD\n# a remark\n" + universe.read_text().replace("currency: USD\n", "")
     )
     assert load_all(tmp_path).content_hash == before
 

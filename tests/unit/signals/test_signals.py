@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from quant.core.errors import PolicyError
 from quant.market.bars import AssetClass
+from quant.market.frontier import FrontierPolicy
 from quant.signals.costs import CostPolicy, CostPrior
 from quant.signals.edge import EdgePolicy, required_return
 from quant.signals.generate import Action, Outlook, decide_signal
+from resources.policy import load_policy
+from resources.settings import project_root
 
 PRIOR = CostPrior(spread_bps=2.0, slippage_bps=1.0, fee_bps=1.5, impact_bps=0.5)
 POLICY = EdgePolicy()
@@ -35,6 +38,18 @@ def test_impact_is_never_believed_to_be_nothing():
     """Half a basis point a side is the least that policy accepts."""
     with pytest.raises(ValueError, match="impact_bps"):
         CostPrior(spread_bps=1, slippage_bps=1, fee_bps=1, impact_bps=0.1)
+
+
+def test_a_frontier_symbol_pays_the_spread_and_fees_of_its_own_exchange():
+    """Lagos: a spread of 120 and fees of 175; slippage and impact are the class's."""
+    frontier = load_policy(project_root() / "config/frontier.yaml", FrontierPolicy)
+    costs = load_policy(project_root() / "config/costs.yaml", CostPolicy)
+    lagos = costs.prior_of_symbol("MTNN.XNSA", AssetClass.US_EQUITY, frontier)
+    assert (lagos.spread_bps, lagos.fee_bps) == (120, 175)
+    assert lagos.slippage_bps == costs.prior_of(AssetClass.FRONTIER).slippage_bps
+    assert costs.prior_of_symbol("AAPL", AssetClass.US_EQUITY, frontier) == costs.prior_of(
+        AssetClass.US_EQUITY
+    )
 
 
 def test_an_asset_class_without_a_prior_cannot_be_traded():

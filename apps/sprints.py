@@ -1,0 +1,122 @@
+"""Sprints of forecast audits on one installation: which windows, counted once, resumable.
+
+Belongs here: reading scores, the journal's count, computing what is missing. Does not belong here:
+the decision (`quant.governance.sprints`).
+"""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from assets.audit.model_audits import AGAINST
+from assets.governing import journal_of
+from quant.core.errors import DataError, UsageError
+from resources.desk import Desk
+from resources.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from quant.governance.audits import Audit
+
+# Audits a commit: a crash costs at most these, and the next run goes on behind them.
+CHUNK: Final = 10
+
+
+def variant(model: str, arm: str) -> str:
+    """Whose forecasts an arm is about: FLAG=on is the model's variant `<model>_<flag>`."""
+    if not arm:
+        return model
+    flag, sign, side = arm.partition("=")
+    if not sign or side not in {"on", "off"} or not flag.isidentifier():
+        raise UsageError(f"there is no arm {arm[:40]!r}", remedy="write it as regime=on or =off")
+    return f"{model}_{flag}" if side == "on" else model
+
+
+def run_sprint(
+    desk: Desk,
+    *,
+    model: str,
+    arm: str,
+    asked: int,
+    symbols: Sequence[str],
+    on_audit: Callable[[int], None] = lambda _count: None,
+) -> "list[Audit]":
+    """The latest audits, at most `asked`; each window is computed and counted once, ever."""
+    from quant.governance.records import AuditCounted
+    from quant.governance.sprints import audit_of, counted
+
+    journal, name = journal_of(desk), variant(model, arm)
+    with journal.trial(
+        family=f"audit.{model}",
+        purpose="audit",
+        description=f"sprint of {asked} audits of {name}",
+        parameters={"model": name, "arm": arm, "symbols": sorted(symbols)},
+        inputs_hash="audit.forecast_scores",
+    ) as trial:
+        found = _audits(desk, name, model, symbols)[-asked:]
+        trial.returns = _lifts(found)
+    if not found:
+        raise DataError(
+            f"no one-day forecast of {name} was scored for these symbols",
+            remedy="pmx backfill --from DAY --to DAY computes and scores past sessions"
+            + (f"; the arm {arm} needs forecasts of {name}" if name != model else ""),
+        )
+    records = [counted(one, arm=arm, symbols=symbols) for one in found]
+    keys = {record.key for record in records}
+    known = {
+        one.key: one
+        for one in journal.records()
+        if isinstance(one, AuditCounted) and one.key in keys
+    }
+    fresh = [record for record in records if record.key not in known]
+    for begin in range(0, len(fresh), CHUNK):
+        part = fresh[begin : begin + CHUNK]
+        journal.append(part)
+        on_audit(len(part))
+    # What was counted once stands, even if a restated price would give another figure today.
+    return [audit_of(known.get(record.key, record)) for record in records]
+
+
+def compute_missing(
+    settings: Settings, *, until: dt.date, audits: int, on_step: Callable[[str], None]
+) -> None:
+    """Research for the sessions that a sprint needs; trades nothing, and resumes where it was."""
+    from apps.backfills import JOB, chunks, sessions_between
+    from apps.night import night_runner
+
+    with night_runner(settings) as runner:
+        # The forecast of one session is scored on the next; holidays stretch the calendar.
+        begin = until - dt.timedelta(days=10 + audits * 3 // 2)
+        begin = max(begin, runner.desk.universe.history_start)
+        days = sessions_between(runner, begin, until)[-(audits + 1) :]
+        for part in chunks(runner, days, size=max(20, audits + 1), again=False):
+            if not part.is_done:
+                runner.run_job(JOB, part.sessions[0], part.sessions[-1])
+            on_step(f"up to {part.sessions[-1]}")
+
+
+def _lifts(audits: "Sequence[Audit]") -> "pd.Series | None":
+    """By how much each window's error was smaller: what this trial has shown; None is nothing."""
+    import pandas as pd
+
+    lifts = {str(one.session): -one.excess_fraction for one in audits if one.rmse_baseline > 0}
+    series = pd.Series(lifts, dtype=float)
+    return series if len(series) > 3 and series.std() > 0 else None
+
+
+def _audits(desk: Desk, name: str, model: str, symbols: Sequence[str]) -> "list[Audit]":
+    from quant.governance.audits import audits_of
+
+    against = AGAINST.get(model)
+    if against is None:
+        raise UsageError(
+            f"{model!r} is not audited", remedy=f"choose one of: {', '.join(sorted(AGAINST))}"
+        )
+    scores = desk.warehouse.read(
+        "SELECT session, symbol, model, horizon_days, squared_error FROM audit.forecast_scores "
+        "WHERE horizon_days = 1 AND symbol IN (SELECT unnest(?::VARCHAR[])) "
+        "ORDER BY session, symbol, model",
+        [list(symbols)],
+    )
+    return audits_of(scores, model=name, against=against)

@@ -17,11 +17,6 @@ PmxError
     VenueError                the trading venue failed
         VenueUnavailableError nothing was sent: safe to retry with the same id
         OrderUnknownError     something may have been sent: reconcile first
-        OrderDuplicateError   the venue has this id already: look it up and adopt it
-        OrderRejectedError    the venue said no to this order: do not send it again
-        VenueRateLimitedError nothing was done: wait, and never call while banned
-        VenueAuthError        the key is not accepted: twice in a row halts the venue
-        VenueFatalError       nothing here will work until a person has acted: halt the venue
 """
 
 
@@ -117,30 +112,3 @@ class VenueUnavailableError(VenueError):
 
 class OrderUnknownError(VenueError):
     """Something may have been sent."""
-
-
-class OrderDuplicateError(VenueError):
-    """The venue knows an order of this id."""
-
-
-class OrderRejectedError(VenueError):
-    """The venue refuses this order."""
-
-
-class VenueRateLimitedError(VenueError):
-    """Too many calls; `is_ban` forbids every further one, cancels included."""
-
-    def __init__(
-        self, message: str, *, remedy: str = "", retry_after_s: float = 1.0, is_ban: bool = False
-    ) -> None:
-        super().__init__(message, remedy=remedy)
-        self.retry_after_s = retry_after_s
-        self.is_ban = is_ban
-
-
-class VenueAuthError(VenueError):
-    """The venue does not accept the credentials."""
-
-
-class VenueFatalError(VenueError):
-    """The account or the venue is closed to us."""

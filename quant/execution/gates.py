@@ -15,13 +15,13 @@ from fractions import Fraction
 from quant.core.money import quantity as to_step
 from quant.execution.actions import apply_ratio
 from quant.execution.book import ZERO, Book, BookPolicy
-from quant.execution.broker import VenueRules
+from quant.execution.broker import OrderRejectedError, ticket_of
 from quant.execution.broker_events import BreakerChanged
 from quant.execution.events import EVERY_BOOK, Mode, Outcome, SubjectKind, VerdictRecorded
 from quant.execution.limits import LimitData, TradeLimitsPolicy, broken_limit
 from quant.execution.orders import Intent, Order, Refusal, Side, trace_of
 from quant.execution.paper import PaperCostPolicy, worst_cash
-from quant.execution.venue_rules import broken_rule
+from quant.execution.venue_rules import VenueRules, require_allowed
 
 VerdictReader = Callable[[SubjectKind, str], VerdictRecorded | None]
 CostsOf = Callable[[str], PaperCostPolicy]
@@ -103,7 +103,7 @@ def _judge(intent: Intent, desk: Desk, running: _Running) -> Order | Refusal:
         or _unknown(intent, desk)
         or _self_trade(intent, desk, running)
         or _size(intent, desk, traded)
-        or _venue(intent, desk, traded)
+        or _venue(order, desk)
         or _short(intent, desk, traded, running)
         or _limits(intent, desk, traded, running)
         or _cash(order, desk, running)
@@ -230,15 +230,17 @@ def _self_trade(intent: Intent, desk: Desk, running: _Running) -> Objection | No
     return "self_trade", reason, {"symbol": intent.symbol}
 
 
-def _venue(intent: Intent, desk: Desk, traded: Decimal) -> Objection | None:
-    if desk.rules_of is None:
+def _venue(order: Order | None, desk: Desk) -> Objection | None:
+    """The venue's own filters, so that the failed one is named before anything is sent."""
+    if desk.rules_of is None or order is None:
         return None
-    return broken_rule(
-        desk.rules_of(intent.symbol),
-        quantity=abs(traded),
-        reference_price=_reference(intent, desk),
-        closes=traded == -desk.book.quantity(intent.symbol),
-    )
+    try:
+        require_allowed(
+            ticket_of(order), desk.rules_of(order.symbol), reference_price=order.reference_price
+        )
+    except OrderRejectedError as error:
+        return "venue_rule", str(error), {"rule": error.rule}
+    return None
 
 
 def _limits(intent: Intent, desk: Desk, traded: Decimal, running: _Running) -> Objection | None:

@@ -56,6 +56,8 @@ class ManagerState:
     control: Control = field(default_factory=Control)
     verdicts: dict[tuple[SubjectKind, str], VerdictRecorded] = field(default_factory=dict)
     sent_in: Counter[dt.date] = field(default_factory=Counter)
+    # The earliest decision among the orders of each session: no execution can be older.
+    decided_at: dict[dt.date, dt.datetime] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     external: dict[str, str] = field(default_factory=dict)
     is_readable: bool = True
@@ -78,6 +80,8 @@ class ManagerState:
         self.lives[order.client_order_id] = self.open[order.client_order_id] = life
         self.pending.pop(order.decision_id, None)
         self.sent_in[order.valid_session] += order.attempt == 0
+        decided_at = self.decided_at.get(order.valid_session, order.as_of)
+        self.decided_at[order.valid_session] = min(decided_at, order.as_of)
 
     def _move(self, event: OrderStateChanged) -> None:
         life = self.lives.get(event.client_order_id)
@@ -159,6 +163,14 @@ class ManagerState:
     def verdict(self, kind: SubjectKind, subject: str) -> VerdictRecorded | None:
         """The verdict in force; None where nobody judged."""
         return self.verdicts.get((kind, subject))
+
+    def fills_since(self) -> dt.datetime | None:
+        """Since when an execution may be missing here: of the last session, or of an open order."""
+        if not self.decided_at:
+            return None
+        moments = [self.decided_at[max(self.decided_at)]]
+        moments += [life.order.as_of for life in self.open.values()]
+        return min(moments)
 
     def open_in(self, symbol: str) -> list[OrderLife]:
         """Orders in a symbol that the venue may still act on."""

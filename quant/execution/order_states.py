@@ -54,6 +54,8 @@ LEGAL_MOVES: Final[Mapping[OrderState, frozenset[OrderState]]] = {
 OPEN_STATES: Final = frozenset(
     {OrderState.SENT, OrderState.WORKING, OrderState.PARTIAL, OrderState.UNKNOWN}
 )
+# We do not know whether the venue has these: each counts at its worst case.
+UNANSWERED_STATES: Final = frozenset({OrderState.SENT, OrderState.UNKNOWN})
 # The states that a venue can report.
 VENUE_STATES: Final = _OUTCOMES | {OrderState.WORKING}
 

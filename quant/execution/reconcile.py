@@ -12,14 +12,51 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from quant.execution.broker import OrderReport, VenueSnapshot
+from quant.execution.broker import (
+    Listing,
+    VenueAccount,
+    VenueFill,
+    VenueOrder,
+    VenuePosition,
+)
 from quant.execution.events import EVERY_BOOK
 from quant.execution.manager_state import ManagerState
+from quant.execution.order_states import OPEN_STATES
 
 ZERO: Final = Decimal(0)
 # Ids of this shape are ours; one that no ledger knows is an orphan and not a stranger.
 OUR_PREFIX: Final = "pmx-"
 WHOLE_BOOK: Final = EVERY_BOOK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueView:
+    """One reading of the whole account; None is what could not be read, and never empty."""
+
+    orders: Listing[VenueOrder] | None
+    positions: Listing[VenuePosition] | None
+    account: VenueAccount | None
+    fills: Listing[VenueFill] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether an absence in it means an absence at the venue."""
+        return not self.gaps()
+
+    def gaps(self) -> list[str]:
+        """What is missing, in words; nothing when all of it could be read."""
+        listings: tuple[tuple[str, Listing[object] | None], ...] = (
+            ("orders", self.orders),
+            ("positions", self.positions),
+        )
+        found = [f"the {name} could not be read" for name, told in listings if told is None]
+        found += [] if self.account else ["the account could not be read"]
+        for _, told in (*listings, ("fills", self.fills)):
+            found += [f"{row.what}: {row.reason}" for row in (told.unreadable if told else ())]
+        return found
+
+
+UNREADABLE: Final = VenueView(orders=None, positions=None, account=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +66,7 @@ class Reconciliation:
     is_readable: bool
     held: Mapping[str, str] = field(default_factory=dict)
     external: Mapping[str, str] = field(default_factory=dict)
-    orphans: tuple[OrderReport, ...] = ()
+    orphans: tuple[VenueOrder, ...] = ()
     lookups: tuple[str, ...] = ()
 
     @property
@@ -40,7 +77,7 @@ class Reconciliation:
 
 def reconcile(
     state: ManagerState,
-    snapshot: VenueSnapshot,
+    view: VenueView,
     *,
     moved: Collection[str] = (),
     strategy_view: Mapping[tuple[str, str], Decimal] | None = None,
@@ -48,28 +85,29 @@ def reconcile(
 ) -> Reconciliation:
     """Hold `state` against what the venue and, where given, the strategies say of themselves.
 
-    `moved` names symbols that traded while the snapshot was on its way: it can say nothing of them,
+    `moved` names symbols that traded while the view was on its way: it can say nothing of them,
     and what was said before stays.
     """
-    if not snapshot.is_readable:
-        what = ", ".join(snapshot.quarantined) or "the account could not be read"
+    if gaps := view.gaps():
+        what = "; ".join(gaps)
         return Reconciliation(
             is_readable=False,
             held={**state.held, WHOLE_BOOK: f"unreadable: {what}"},
             external=state.external,
         )
-    assert snapshot.orders is not None
-    assert snapshot.positions is not None
-    ours = [one for one in snapshot.orders if one.client_order_id in state.lives]
-    strangers = [one for one in snapshot.orders if one.client_order_id not in state.lives]
-    held = _held_positions(state, snapshot.positions, strangers, moved)
+    assert view.orders is not None
+    assert view.positions is not None
+    ours = [one for one in view.orders.rows if one.client_order_id in state.lives]
+    strangers = [one for one in view.orders.rows if one.client_order_id not in state.lives]
+    positions = {one.symbol: one.quantity for one in view.positions.rows}
+    held = _held_positions(state, positions, strangers, moved)
     held |= _held_strategies(state, strategy_view)
     orphans = tuple(one for one in strangers if one.client_order_id.startswith(OUR_PREFIX))
     held |= {
         one.symbol: f"order {one.client_order_id} has an id of ours and is in no ledger"
         for one in orphans
     }
-    held |= _held_cash(state, snapshot, strangers, moved, cash_tolerance)
+    held |= _held_cash(state, view, strangers, moved, cash_tolerance)
     return Reconciliation(
         is_readable=True,
         held=dict(sorted(held.items())),
@@ -87,7 +125,7 @@ def reconcile(
 def _held_positions(
     state: ManagerState,
     positions: Mapping[str, Decimal],
-    strangers: list[OrderReport],
+    strangers: list[VenueOrder],
     moved: Collection[str],
 ) -> dict[str, str]:
     foreign: dict[str, Decimal] = defaultdict(Decimal)
@@ -135,37 +173,37 @@ def _held_strategies(
 
 def _held_cash(
     state: ManagerState,
-    snapshot: VenueSnapshot,
-    strangers: list[OrderReport],
+    view: VenueView,
+    strangers: list[VenueOrder],
     moved: Collection[str],
     tolerance: Decimal | None,
 ) -> dict[str, str]:
     """Cash can be judged only where nothing of it is another's and nothing is on its way."""
-    known = tolerance is not None and snapshot.cash is not None and state.book is not None
     unsettled = moved or any(one.filled_quantity for one in strangers)
     unsettled = unsettled or any(life.inferred for life in state.lives.values())
-    if not known or unsettled:
+    if unsettled or tolerance is None or view.account is None or state.book is None:
         return {}
-    assert snapshot.cash is not None
-    assert state.book is not None
-    assert tolerance is not None
-    apart = abs(snapshot.cash - state.book.cash)
+    apart = abs(view.account.cash - state.book.cash)
     # Written as what passes: a balance that is not a number is no match.
     if apart <= tolerance:
         return {}
-    return {WHOLE_BOOK: f"the venue has {snapshot.cash} in cash, the ledger {state.book.cash}"}
+    return {WHOLE_BOOK: f"the venue has {view.account.cash} in cash, the ledger {state.book.cash}"}
 
 
-def _lookups(state: ManagerState, ours: list[OrderReport]) -> tuple[str, ...]:
+def _lookups(state: ManagerState, ours: list[VenueOrder]) -> tuple[str, ...]:
     """Orders on which the two lists disagree; absence from a list proves nothing by itself."""
     told = {one.client_order_id: one for one in ours}
     wanted: list[str] = []
     for client_order_id, life in state.open.items():
         report = told.pop(client_order_id, None)
-        if report is None or not report.is_open or report.filled_quantity != life.filled:
+        if (
+            report is None
+            or report.state not in OPEN_STATES
+            or report.filled_quantity != life.filled
+        ):
             wanted.append(client_order_id)
     for client_order_id, report in told.items():
         life = state.lives[client_order_id]
-        if report.is_open or report.filled_quantity != life.filled:
+        if report.state in OPEN_STATES or report.filled_quantity != life.filled:
             wanted.append(client_order_id)
     return tuple(wanted)

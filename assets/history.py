@@ -6,7 +6,7 @@ value in a single night, in a rerun, and in a backfill over years.
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -45,10 +45,24 @@ class History:
 
     @cached_property
     def returns(self) -> "ReturnPanel":
-        """Daily log returns of the panel."""
-        from quant.forecasting.returns import ReturnPanel
+        """Daily log returns of the panel, with the features that models were told to look at.
 
-        return ReturnPanel.from_bars(self.panel)
+        Those are computed from the same bars by the code that fills the feature store, so that the
+        hash of the bars stands for them too.
+        """
+        from quant.forecasting.policy import ForecastPolicy
+        from quant.forecasting.returns import Regressors, ReturnPanel
+
+        returns = ReturnPanel.from_bars(self.panel)
+        names = self.desk.policy("forecasts", ForecastPolicy).sarimax_regressors
+        if not names:
+            return returns
+        from quant.features import compute_features
+
+        features = compute_features(self.panel, names=names)
+        # A return belongs to the later of its two sessions, so there is none of the first.
+        beside = Regressors(names=tuple(names), values=features.values[:, :, 1:])
+        return replace(returns, regressors=beside)
 
     def input_hashes(self, session: dt.date) -> Mapping[str, str]:
         """By symbol, the one hash of all rows that `session` may see."""

@@ -7,8 +7,8 @@ import dagster as dg
 from assets.audit import decisions, forecast_scores, model_audits, nights, report
 from assets.clean import daily_bars as clean_daily_bars
 from assets.feature import daily_features
-from assets.forecast import combined, garch, naive, persistence, sarimax
-from assets.model import garch_fits, sarimax_fits, verdicts
+from assets.forecast import combined, garch, mssa_rl, naive, persistence, samossa, sarimax
+from assets.model import garch_fits, mssa_rl_fits, samossa_fits, sarimax_fits, verdicts
 from assets.order import records
 from assets.raw import corporate_actions, daily_bars
 from assets.signal import daily_signals
@@ -27,11 +27,15 @@ ASSET_MODULES = [
     daily_features,
     sarimax_fits,
     garch_fits,
+    samossa_fits,
+    mssa_rl_fits,
     verdicts,
     naive,
     persistence,
     sarimax,
     garch,
+    samossa,
+    mssa_rl,
     combined,
     daily_signals,
     daily_weights,

@@ -23,6 +23,7 @@ from resources.settings import Settings, project_root
 
 if TYPE_CHECKING:
     from resources.companion import Companion
+    from resources.ledger.checkpoints import Checkpointer
     from resources.ledger.ledger import Ledger
     from resources.market_data.failover import FailoverSource
     from resources.quality import Quality
@@ -182,11 +183,23 @@ class Desk:
         folder, url = self.settings.paths.ledger, self.settings.ledger_url
         if write:
             # The journal says when it was written, whatever moment a replay stands in.
-            with Ledger.open(folder, url=url, clock=SystemClock()) as ledger:
+            with Ledger.open(
+                folder, url=url, clock=SystemClock(), checkpoints=self.checkpointer()
+            ) as ledger:
                 yield ledger
         else:
             with Ledger.read(folder, url=url) as ledger:
                 yield ledger
+
+    def checkpointer(self) -> "Checkpointer":
+        """What signs this installation's ledger."""
+        from resources.ledger.checkpoints import Checkpointer
+
+        return Checkpointer(
+            self.settings.paths.ledger,
+            key_file=self.settings.paths.ledger_key,
+            second_place=self.settings.checkpoints_dir,
+        )
 
     # Facts that all stages share
 

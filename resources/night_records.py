@@ -55,23 +55,59 @@ def record_scores(
     desk: "Desk", provenance: "Provenance", session: dt.date, scores: "pd.DataFrame"
 ) -> int:
     """Leave each model's scores of one night, so that models compare by night."""
-    names = ("squared_error", "pinball", "in_90", "direction_hit")
+    from quant.forecasting.scoring import night_figures
+
     for model, rows in scores.groupby("model", sort=True):
-        metrics = {
-            f"{name}_h{horizon}": float(value)
-            for horizon, part in rows.groupby("horizon_days")
-            for name, value in part[list(names)].astype(float).mean().dropna().items()
-        }
         leave(
             desk,
             provenance,
             f"{model}_scores",
             session,
             params={"model": model},
-            metrics={**metrics, "forecasts_scored": len(rows)},
+            metrics={**night_figures(rows), "forecasts_scored": len(rows)},
             data_version=content_hash(rows["squared_error"].tolist()),
         )
     return scores["model"].nunique()
+
+
+def record_weights(
+    desk: "Desk", provenance: "Provenance", session: dt.date, weights: "pd.DataFrame"
+) -> None:
+    """Leave the mean weights of one night's ensemble; the table has each symbol's, with reasons."""
+    rows = weights[weights["session"] == session]
+    names = rows["part"] + "_weight_" + rows["model"]
+    means = rows["weight"].groupby(names, sort=True).mean()
+    leave(
+        desk,
+        provenance,
+        "combined",
+        session,
+        params={"policy": _policy(desk)["ensemble"]},
+        metrics={str(name): float(share) for name, share in means.items()},
+        data_version=content_hash(rows["weight"].tolist()),
+    )
+
+
+def record_audits(
+    desk: "Desk", provenance: "Provenance", session: dt.date, audits: "pd.DataFrame"
+) -> None:
+    """Leave one night's audits of all models, in one record."""
+    rows = audits[audits["session"] == session]
+    if rows.empty:
+        return
+    told = rows.set_index("model")
+    leave(
+        desk,
+        provenance,
+        "audits",
+        session,
+        params={f"{model}_baseline": row["baseline"] for model, row in told.iterrows()},
+        metrics={
+            **{f"{model}_rmse_excess": row["excess_fraction"] for model, row in told.iterrows()},
+            **{f"{model}_violation": int(row["is_violation"]) for model, row in told.iterrows()},
+        },
+        data_version=content_hash(rows["rmse"].tolist()),
+    )
 
 
 def leave(

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from quant.governance.report import NightlyReport
-from quant.governance.report_words import Kind, day, text, written
+from quant.governance.report_words import Kind, day, plural, text, written
 
 BLUE, GREY, RED, GREEN, VIOLET, AMBER = (
     "#1f5fbf",
@@ -58,6 +58,8 @@ def charts_of(report: NightlyReport) -> dict[str, Chart]:
         equity_chart(report),
         weights_chart(report),
         gates_chart(report),
+        coverage_chart(report),
+        pinball_chart(report),
         pit_chart(report),
     )
     return {chart.name: chart for chart in built if chart is not None}
@@ -169,12 +171,13 @@ def pit_chart(report: NightlyReport) -> Chart | None:
     if report.pit.empty:
         return None
     shares = report.pit.assign(bin=pd.to_numeric(report.pit["bin"]))
-    edges = sorted(shares["bin"].unique())
+    edges = _all_edges(sorted(shares["bin"].unique()))
     even = 1.0 / len(edges)
     labels = [f"{edge:.2g}" for edge in edges]
     data: list[Figure] = []
     for place, (model, rows) in enumerate(shares.groupby("model", sort=True)):
-        by_bin = rows.set_index("bin")["share"].reindex(edges)
+        # A bin without a row is one into which nothing fell.
+        by_bin = rows.set_index("bin")["share"].reindex(edges, fill_value=0.0)
         look = place % len(_MODEL_COLOURS)
         marker = {"color": _MODEL_COLOURS[look], "pattern": {"shape": _HATCHES[look]}}
         data.append(
@@ -215,6 +218,97 @@ def pit_chart(report: NightlyReport) -> Chart | None:
         figure={"data": data, "layout": layout},
         height_px=320,
     )
+
+
+def _all_edges(found: list[float]) -> list[float]:
+    """The lower edges of all equal bins of [0, 1), also of those that no model has a row for."""
+    gaps = [after - before for before, after in zip(found, [*found[1:], 1.0], strict=True)]
+    count = round(1.0 / min(gaps))
+    return [place / count for place in range(count)]
+
+
+def coverage_chart(report: NightlyReport) -> Chart | None:
+    """How many outcomes fell inside the bands of one-day forecasts, by model."""
+    rows = report.scored[report.scored["horizon_days"] == 1]
+    if rows.empty:
+        return None
+    labels = [_label(model) for model in rows["model"]]
+    data: list[Figure] = []
+    for place, (name, promised) in enumerate((("coverage_50", 0.5), ("coverage_90", 0.9))):
+        band = written(promised, Kind.PERCENT)
+        colour, hatch = _MODEL_COLOURS[place], _HATCHES[place]
+        data.append(
+            {
+                "type": "bar",
+                "name": f"In the {band} band",
+                "x": labels,
+                "y": _values(rows[name]),
+                "marker": {"color": colour, "pattern": {"shape": hatch}},
+                "hovertemplate": "%{y:.1%}",
+            }
+        )
+        honest = _line(labels, pd.Series(promised, index=labels), f"Honest {band}", GREY, "dash")
+        data.append(honest | {"hovertemplate": "%{y:.0%}", "showlegend": False})
+    off = (rows["coverage_90"] - 0.9).abs().fillna(0.0)
+    furthest = rows.iloc[int(off.to_numpy().argmax())]
+    return Chart(
+        name="coverage",
+        title="Outcomes inside the bands of one-day forecasts",
+        words=(
+            "An honest 90 % band holds 90 % of outcomes. Furthest from that is "
+            f"{text(furthest['model'])} with {written(furthest['coverage_90'], Kind.PERCENT)}."
+        ),
+        figure={"data": data, "layout": _grouped("", ".0%")},
+        height_px=320,
+    )
+
+
+def pinball_chart(report: NightlyReport) -> Chart | None:
+    """Pinball loss over naive drift's, by model and horizon; below one is better."""
+    rows = report.scored[report.scored["pinball_ratio"].notna()]
+    rows = rows[rows["model"] != "naive"]
+    if rows.empty:
+        return None
+    models = sorted(rows["model"].unique())
+    labels = [_label(model) for model in models]
+    data: list[Figure] = []
+    for place, (horizon, part) in enumerate(rows.groupby("horizon_days", sort=True)):
+        look = place % len(_MODEL_COLOURS)
+        data.append(
+            {
+                "type": "bar",
+                "name": f"{int(str(horizon))} {'day' if horizon == 1 else 'days'}",
+                "x": labels,
+                "y": _values(part.set_index("model")["pinball_ratio"].reindex(models)),
+                "marker": {
+                    "color": _MODEL_COLOURS[look],
+                    "pattern": {"shape": _HATCHES[look]},
+                },
+                "hovertemplate": "%{y:.3f}",
+            }
+        )
+    naive = _line(labels, pd.Series(1.0, index=labels), "Naive drift", GREY, "dash")
+    data.append(naive | {"hovertemplate": "%{y:.0f}"})
+    best = rows.iloc[int(rows["pinball_ratio"].to_numpy().argmin())]
+    return Chart(
+        name="pinball",
+        title="Pinball loss relative to naive drift",
+        words=(
+            f"Below one is better than naive drift. Best is {text(best['model'])} over "
+            f"{plural(int(best['horizon_days']), 'day')}, at "
+            f"{written(best['pinball_ratio'], Kind.RATIO)}."
+        ),
+        figure={"data": data, "layout": _grouped("Loss over naive drift's", ".2f")},
+        height_px=320,
+    )
+
+
+def _grouped(title: str, tickformat: str) -> Figure:
+    return {
+        "barmode": "group",
+        "xaxis": {"type": "category"},
+        "yaxis": {"title": {"text": title}, "tickformat": tickformat, "rangemode": "tozero"},
+    }
 
 
 def _line(

@@ -24,11 +24,15 @@ VARIABLES: Final[Mapping[str, str]] = {
     "PMX_CATALOG_URL": "warehouse catalog, such as postgresql://host/db; default: SQLite",
     "PMX_LAKE_URL": "warehouse data, a folder or s3://bucket/prefix; default: lake under home",
     "PMX_LEDGER_URL": "ledger projection, such as postgresql://host/db; default: SQLite under home",
+    "PMX_CHECKPOINTS": "second place for the ledger's signed checkpoints, best another disk or "
+    "host; default: checkpoints under home",
     "PMX_MLFLOW_URL": "MLflow tracking store or server; default: SQLite under home",
     "PMX_DAGSTER_HOME": "Dagster's own state; default: dagster under home",
     "PMX_BOOK": "the book that runs write to; default: paper",
     "PMX_LONG_ONLY": "true refuses short targets; default: true",
     "PMX_WORKERS": "processes that fit models; default: the CPUs this process may use, at most 8",
+    "PMX_FIT_BACKEND": "where fits run: loky, threading, sequential, dask or ray, or a cluster's "
+    "address, dask://host:port or ray://host:port; default: fit_backend of forecasts.yaml",
     "PMX_LOG_LEVEL": "debug, info, warning or error; default: info",
     "PMX_NO_COLOR": "true prints without colours; default: false",
 }
@@ -78,6 +82,11 @@ class Paths:
         return self.home / "ledger"
 
     @property
+    def ledger_key(self) -> Path:
+        """What signs the ledger's checkpoints; made on first use, readable by its owner alone."""
+        return self.home / "keys" / "ledger.ed25519"
+
+    @property
     def inbox(self) -> Path:
         """Files of bars that the source `folder` reads night by night."""
         return self.home / "inbox"
@@ -122,11 +131,13 @@ class Settings:
     catalog_url: str | None = None
     lake_url: str | None = None
     ledger_url: str | None = None
+    checkpoints_dir: Path | None = None
     mlflow_url: str
     dagster_home: Path
     book: str = "paper"
     long_only: bool = True
     workers: int = 1
+    fit_backend: str | None = None
     log_level: str = "info"
     no_color: bool = False
     # Credentials by variable name; out of `repr` so that no log can show them by accident.
@@ -151,11 +162,13 @@ class Settings:
             catalog_url=read("PMX_CATALOG_URL", _database, None),
             lake_url=read("PMX_LAKE_URL", _storage, None),
             ledger_url=read("PMX_LEDGER_URL", _database, None),
+            checkpoints_dir=read("PMX_CHECKPOINTS", _path, place / "checkpoints"),
             mlflow_url=read("PMX_MLFLOW_URL", _tracking, f"sqlite:///{paths.mlflow / 'mlflow.db'}"),
             dagster_home=read("PMX_DAGSTER_HOME", _path, paths.dagster),
             book=read("PMX_BOOK", _book, "paper"),
             long_only=read("PMX_LONG_ONLY", _claim, True),
             workers=read("PMX_WORKERS", _workers, _usable_cpus()),
+            fit_backend=read("PMX_FIT_BACKEND", _fit_backend, None),
             log_level=read("PMX_LOG_LEVEL", _log_level, "info"),
             # https://no-color.org: any value but an empty one switches colours off.
             no_color=read("PMX_NO_COLOR", _claim, bool(read.environ.get("NO_COLOR"))),
@@ -185,11 +198,13 @@ class Settings:
             "catalog_url": self.catalog_url and mask_url(self.catalog_url),
             "lake_url": self.lake_url and mask_url(self.lake_url),
             "ledger_url": self.ledger_url and mask_url(self.ledger_url),
+            "checkpoints_dir": str(self.checkpoints_dir) if self.checkpoints_dir else None,
             "mlflow_url": mask_url(self.mlflow_url),
             "dagster_home": str(self.dagster_home),
             "book": self.book,
             "long_only": self.long_only,
             "workers": self.workers,
+            "fit_backend": self.fit_backend and mask_url(self.fit_backend),
             "log_level": self.log_level,
             "no_color": self.no_color,
         }
@@ -272,6 +287,18 @@ def _workers(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= WORKERS_MAX:
         raise _WrongValueError(f"a whole number from 1 to {WORKERS_MAX}")
     return int(text)
+
+
+def _fit_backend(text: str) -> str:
+    from quant.core.clusters import Backend
+
+    try:
+        Backend.parse(text)
+    except UsageError as error:
+        raise _WrongValueError(
+            "loky, threading, sequential, dask, ray, dask://host:port or ray://host:port"
+        ) from error
+    return text
 
 
 def _log_level(text: str) -> str:

@@ -255,6 +255,33 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="venue",
+        target="apps.cli.venue:run",
+        heading="Look closer",
+        summary="Serve a simulated venue that speaks Alpaca's and Binance's protocols.",
+        examples=("pmx venue", "pmx venue --alpaca 8790 --binance 8791 --seed 7 --faults f.json"),
+        safety="the venue was stopped; its events are kept",
+    ),
+    Entry(
+        name="broker check",
+        target="apps.cli.broker:run",
+        heading="Look closer",
+        summary="Reach a broker, refuse an unsafe key, and print what the account holds.",
+        examples=(
+            "pmx broker check alpaca",
+            "pmx broker check alpaca --url http://127.0.0.1:8790 --trial",
+        ),
+        safety="nothing was ordered, except for a trial order at the simulator",
+    ),
+    Entry(
+        name="ledger verify",
+        target="apps.cli.ledger:verify",
+        heading="House-keeping",
+        summary="Check the ledger: chain, tables, money and signed checkpoints.",
+        examples=("pmx ledger verify", "pmx ledger verify --checkpoints backup.jsonl --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
         name="doctor",
         target="apps.cli.doctor:run",
         heading="House-keeping",
@@ -299,9 +326,11 @@ COMMANDS: Final[tuple[Entry, ...]] = (
 # What a group's own line in the help says.
 GROUPS: Final[dict[str, str]] = {
     "audit": "Audit forecasts: sprint, compare.",
+    "broker": "Reach a broker and see what it says: check.",
     "gates": "See or loosen the limits: show, loosen, confirm.",
     "models": "Who leads, and why: list, certify, promote, rollback, sync.",
     "config": "Print or check settings and policy: show, check.",
     "data": "Look at the data and its findings: quality.",
+    "ledger": "Check that the record of what happened is whole: verify.",
     "features": "Prove or print the features: prove, show.",
 }

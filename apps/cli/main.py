@@ -17,6 +17,8 @@ from apps.cli.logs import Redactor
 from apps.cli.result import Cli
 from quant.core.errors import UsageError
 
+# Options of every command that stand alone; `--home` takes a folder.
+_ALONE: Final = ("--json", "--debug")
 INTRO: Final = """\
 Portfolio Maximizer: a nightly machine that turns market data into audited paper trades.
 Every decision can be explained (why), replayed, and is checked by gates before it may trade."""
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None, *, entries: Sequence[Entry] = C
     # Commands are short and make most of their objects once, at import: at Python's own 700 a
     # tenth of a night was spent on looking for garbage among them.
     gc.set_threshold(50_000, 20, 20)
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = _shared_options_last(list(sys.argv[1:] if arguments is None else arguments))
     if given[:1] in (["--version"], ["-V"]):
         return _print_version()
     before = signal.signal(signal.SIGTERM, _terminate)
@@ -54,6 +56,14 @@ def _run(given: list[str], entries: Sequence[Entry]) -> int:
         # leave `run_guarded`.
         return _report_early(error, given)
     return code if isinstance(code, int) else exit_codes.OK
+
+
+def _shared_options_last(given: list[str]) -> list[str]:
+    """`pmx --home X demo` means `pmx demo --home X`: options of all commands may come first."""
+    ahead = 0
+    while ahead < len(given) and (given[ahead] in _ALONE or given[ahead].split("=")[0] == "--home"):
+        ahead += 2 if given[ahead] == "--home" else 1
+    return [*given[ahead:], *given[:ahead]] if ahead < len(given) else given
 
 
 def _report_early(error: Exception, given: Sequence[str]) -> int:

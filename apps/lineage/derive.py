@@ -103,7 +103,7 @@ class Derivation:
                 ],
                 columns=COLUMNS,
             ),
-            "forecast.combined": lambda: combined_rows(desk, sessions, warehouse=lake)[0],
+            "forecast.combined": lambda: combined_rows(desk, sessions, warehouse=lake),
         }
         if table in makers:
             return makers[table]()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from apps.lineage.lakes import Lakes, as_date
 from apps.lineage.subject import open_ledger
-from apps.lineage.trail import CLEAN, FEATURES, FITTED, RAW, SIGNALS, TARGETS, VERDICTS
+from apps.lineage.trail import CLEAN, FEATURES, RAW, SIGNALS, TARGETS, VERDICTS
+from assets.model.zoo import ENSEMBLED, FITTED, MODELS
 from quant.core.errors import UsageError
 from quant.execution.book import ZERO, Book, apply
 from quant.execution.events import FillRecorded
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from resources.ledger.ledger import Ledger
 
 TABLES = (CLEAN, RAW)
-UNFITTED = ("naive", "persistence")
+UNFITTED = tuple(model for model in MODELS if model not in FITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,8 +196,30 @@ def _forecast_nights(lakes: Lakes, bar: _Bar) -> dict[str, set[dt.date]]:
     """By model, the sessions whose forecast had the bar in its window."""
     nights = {model: _fitted_nights(lakes, bar, model) for model in FITTED}
     nights |= {model: _unfitted_nights(lakes, bar, model) for model in UNFITTED}
-    parts = (nights[part] for part in (*FITTED, "naive"))
-    return nights | {"combined": set().union(*parts)}
+    parts = (nights[part] for part in ENSEMBLED)
+    return nights | {"combined": _weighed_nights(lakes, bar, set().union(*parts))}
+
+
+def _weighed_nights(lakes: Lakes, bar: _Bar, parts: set[dt.date]) -> set[dt.date]:
+    """Nights that combined a touched forecast, or weighed a model by how one had turned out."""
+    from quant.market.calendars import sessions
+
+    rows = lakes.newest.rows(
+        "SELECT DISTINCT session FROM forecast.combined WHERE symbol = ? AND session >= ?",
+        [bar.symbol, bar.seen_from],
+    )
+    found = {session for (session,) in rows}
+    if not found:
+        return parts
+    days = sessions(lakes.desk.universe.calendar, bar.session, max(found)).tolist()
+    reach = lakes.desk.policy("forecasts", ForecastPolicy).ensemble.record_sessions
+    # The bar gives the outcomes of two sessions, its own and the next one's.
+    losses = parts | {bar.session, bar.following}
+    return parts | {
+        day
+        for place, day in enumerate(days)
+        if day in found and not losses.isdisjoint(days[max(place - reach, 0) : place + 1])
+    }
 
 
 def _fitted_nights(lakes: Lakes, bar: _Bar, model: str) -> set[dt.date]:

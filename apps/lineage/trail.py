@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.lineage.lakes import Lakes, Row, as_date, named
 from apps.lineage.subject import Subject
+from assets.model.zoo import ENSEMBLED, FITTED
 from quant.core.errors import StateError
 from quant.signals.strategies import StrategiesPolicy, Strategy
 from resources.desk import Desk
@@ -29,8 +30,6 @@ RAW = "raw.daily_bars"
 INTENTS = "order.intents"
 FILLS = "order.fills"
 REFUSALS = "order.refusals"
-PARTS = ("naive", "sarimax", "garch")
-FITTED = ("sarimax", "garch")
 
 
 class Nights:
@@ -151,7 +150,7 @@ class Trail:
             return {}
         if self.strategy.forecast != "combined":
             return {self.strategy.forecast: whole}
-        found = {part: self._forecast(part, whole.snapshot_id) for part in PARTS}
+        found = {part: self._forecast(part, whole.snapshot_id) for part in ENSEMBLED}
         return {part: row for part, row in found.items() if row is not None}
 
     def _forecast(self, model: str, at: int) -> Row | None:

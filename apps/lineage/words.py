@@ -104,6 +104,7 @@ def of_forecast(row: Row) -> str:
     )
     chain = [
         f"{link['part']} from {link['model']}"
+        f"{' (' + link['reason'] + ')' if link.get('reason') else ''}"
         for link in json.loads(row["fallback_chain"])
         if link["outcome"] == "used"
     ]

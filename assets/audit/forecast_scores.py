@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.history import histories
+from assets.model.zoo import MODELS
 from assets.support import Night, stage_asset_arguments
 from resources.desk import Desk
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORED = ("naive", "persistence", "sarimax", "garch", "combined")
+SCORED = (*MODELS, "combined")
 
 
 @dg.asset(

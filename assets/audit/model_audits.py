@@ -2,16 +2,15 @@
 
 import dagster as dg
 
+from assets.model.zoo import ENSEMBLED, MODELS
 from assets.support import Night, stage_asset_arguments
 from resources.desk import Desk
 from resources.reads import slice_of
 
 # The combined forecast must justify itself against each of its parts, the others against drift.
 AGAINST = {
-    "combined": ("sarimax", "garch", "naive"),
-    "sarimax": ("naive",),
-    "garch": ("naive",),
-    "persistence": ("naive",),
+    "combined": ENSEMBLED,
+    **{model: ("naive",) for model in MODELS if model != "naive"},
 }
 
 
@@ -24,6 +23,7 @@ def model_audits(
 
     from assets.governing import gates_of
     from quant.governance.audits import audits_of
+    from resources.night_records import record_audits
 
     night, gates = Night(context, desk), gates_of(desk)
     provenance = night.provenance
@@ -45,7 +45,9 @@ def model_audits(
         for model, against in AGAINST.items()
         for audit in audits_of(scores, model=model, against=against)
     ]
-    written = night.publish(pd.DataFrame(rows, columns=COLUMNS))
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    written = night.publish(frame)
+    record_audits(desk, provenance, night.sessions[-1], frame)
     violations = sum(row["is_violation"] for row in rows)
     return night.result(len(rows), written, violations=violations, snapshot=provenance.snapshot_id)
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from assets.audit.model_audits import AGAINST
 from assets.order.mirror import fills_frame
+from quant.governance.audits import GatesPolicy
 from quant.governance.report_inputs import COLUMNS, ReportInputs
 from resources.desk import Desk
 
@@ -41,6 +42,9 @@ def report_inputs(desk: Desk, session: dt.date, provenance: "Provenance") -> Rep
         refusals=_read(desk, "refusals", _REFUSALS, [desk.settings.book, since, session]),
         signals=_read(desk, "signals", _SIGNALS, [session, desk.settings.book]),
         scores=_read(desk, "scores", _SCORES, [first, session]),
+        regimes=_read(desk, "regimes", _REGIMES, [first, session]),
+        rivals=_read(desk, "rivals", _RIVALS, [GATE_MODEL, first, session]),
+        weights=_read(desk, "weights", _WEIGHTS, [session]),
         pit=_read(desk, "pit", _PIT, [first, session]),
         verdicts=_read(desk, "verdicts", _VERDICTS, [session]),
         audits=_read(desk, "audits", _AUDITS, [GATE_MODEL, first, session]),
@@ -58,6 +62,7 @@ def report_inputs(desk: Desk, session: dt.date, provenance: "Provenance") -> Rep
             "quality_score": _quality(desk, session),
             "universe": len(desk.universe.symbols),
             "models_audited": ", ".join(AGAINST),
+            "rmse_excess_max_fraction": desk.policy("gates", GatesPolicy).rmse_excess_max_fraction,
             "caution": _caution(desk),
         },
     )
@@ -75,13 +80,37 @@ WHERE s.session = ? AND coalesce(i.book, ?) IS NOT NULL ORDER BY s.strategy, s.s
 """
 _SCORES = """
 SELECT f.model, f.horizon_days, sqrt(avg(f.squared_error)) AS rmse,
-       sqrt(avg(n.squared_error)) AS naive_rmse, avg(f.in_90::INTEGER) AS coverage_90,
+       sqrt(avg(n.squared_error)) AS naive_rmse, avg(f.pinball) AS pinball,
+       avg(n.pinball) AS naive_pinball, avg(f.in_50::INTEGER) AS coverage_50,
+       avg(f.in_90::INTEGER) AS coverage_90,
        avg(f.direction_hit) AS directional_accuracy, count(*) AS count
 FROM audit.forecast_scores AS f
 LEFT JOIN audit.forecast_scores AS n
   ON n.model = 'naive' AND n.symbol = f.symbol AND n.session = f.session
   AND n.horizon_days = f.horizon_days
 WHERE f.session BETWEEN ? AND ? GROUP BY ALL ORDER BY f.model, f.horizon_days
+"""
+_REGIMES = """
+SELECT f.model, f.regime, avg(f.pinball) AS pinball, avg(n.pinball) AS naive_pinball,
+       avg(f.in_90::INTEGER) AS coverage_90, count(*) AS count
+FROM audit.forecast_scores AS f
+LEFT JOIN audit.forecast_scores AS n
+  ON n.model = 'naive' AND n.symbol = f.symbol AND n.session = f.session
+  AND n.horizon_days = f.horizon_days
+WHERE f.session BETWEEN ? AND ? AND f.horizon_days = 1 AND f.regime IS NOT NULL
+GROUP BY f.model, f.regime ORDER BY f.model, f.regime
+"""
+_RIVALS = """
+SELECT r.model, r.horizon_days, sqrt(avg(r.squared_error)) AS rmse,
+       sqrt(avg(c.squared_error)) AS combined_rmse, count(*) AS count
+FROM audit.forecast_scores AS r
+JOIN audit.forecast_scores AS c USING (symbol, session, horizon_days)
+WHERE c.model = ? AND r.model <> c.model AND c.session BETWEEN ? AND ?
+GROUP BY r.model, r.horizon_days ORDER BY r.model, r.horizon_days
+"""
+_WEIGHTS = """
+SELECT part, model, avg(weight) AS mean, min(weight) AS lowest, max(weight) AS highest
+FROM forecast.weights WHERE session = ? GROUP BY part, model ORDER BY part, mean DESC, model
 """
 _PIT = """
 SELECT model, least(floor(pit * 10), 9) / 10 AS bin,

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.history import History, histories
-from assets.model.zoo import build_model
+from assets.model.zoo import MODELS, build_model
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
 
 if TYPE_CHECKING:
     from quant.governance.records import RoleChanged
 
-JUDGED = ("sarimax", "garch", "persistence")
+# Naive drift is what the others are judged by.
+JUDGED = tuple(name for name in MODELS if name != "naive")
 
 
 @dg.asset(

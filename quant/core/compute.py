@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
+from quant.core.clusters import Backend, WorkerLostError, cluster
 from quant.core.errors import UsageError
 
 Item = TypeVar("Item")
@@ -74,15 +75,20 @@ def fan_out(
     threads is set, which reaches only libraries that are there. Without it the first task of a
     process would sum in another order than all later ones.
 
+    `backend` is "loky" (processes), "threading" or "sequential", or a cluster: "dask" or "ray"
+    start one on this machine for the call, "dask://host:port" and "ray://host:port" use one that
+    runs, and how many workers that has is its own affair.
+
     With one worker everything runs in this process and joblib is not even imported; there a crash
     of the interpreter cannot be contained. `time_limit_s` holds per task and needs the main thread
     of a process, so it works in this process and on "loky", and is refused elsewhere.
     """
+    where = Backend.parse(backend)
     if workers < 1:
         raise UsageError(f"workers must be at least 1, was {workers}")
     if not items:
         return []
-    if workers == 1:
+    if (workers == 1 and where.address is None) or where.engine == "sequential":
         if time_limit_s is not None:
             _require_alarm()
         _load(imports)
@@ -100,6 +106,8 @@ def fan_out(
         imports=tuple(imports),
         caller_pid=os.getpid(),
     )
+    if where.is_cluster:
+        return _fan_out_cluster(function, items, pool, where)
     return _fan_out_joblib(function, items, pool)
 
 
@@ -128,6 +136,24 @@ class _Pool:
     @property
     def is_loky(self) -> bool:
         return self.backend == "loky"
+
+
+def _fan_out_cluster(
+    function: Callable[[Item], Value], items: Sequence[Item], pool: _Pool, where: Backend
+) -> list[Result[Value]]:
+    with cluster(where, workers=pool.workers) as run:
+        results = list(run(_attempt_elsewhere, [(function, item, pool) for item in items]))
+        for place, result in enumerate(results):
+            if isinstance(result, WorkerLostError):
+                # Tasks that waited at the same worker were lost with it; alone, only the guilty is.
+                (results[place],) = run(_attempt_elsewhere, [(function, items[place], pool)])
+    return [_failed(result) if isinstance(result, Exception) else result for result in results]
+
+
+def _failed(error: Exception) -> Failed:
+    if isinstance(error, BrokenExecutor | WorkerLostError):
+        return Failed(error=type(error).__name__, message="the task ended its worker process")
+    return Failed(error=type(error).__name__, message=str(error) or "no message")
 
 
 def _fan_out_joblib(
@@ -179,7 +205,7 @@ def _alone(function: Callable[[Item], Value], item: Item, pool: _Pool) -> Result
     except _timeout_errors():
         return _overdue(pool.time_limit_s)
     except BrokenExecutor as error:
-        return Failed(error=type(error).__name__, message="the task ended its worker process")
+        return _failed(error)
 
 
 def _overdue(time_limit_s: float | None) -> Failed:
@@ -216,12 +242,14 @@ def _attempt(
 def _attempt_elsewhere(function: Callable[[Item], Value], item: Item, pool: _Pool) -> Result[Value]:
     """Run one task on a worker; its libraries are loaded before its time starts to count."""
     _load(pool.imports)
-    if not pool.is_loky and os.getpid() != pool.caller_pid:
+    if not pool.is_loky:
         # For good rather than for the task: the limit is the process's, and of two tasks in two
-        # threads the first to end would lift it for the other.
+        # threads the first to end would lift it for the other. In the caller's own process it is
+        # set around all tasks; only OpenMP counts for each thread on its own.
         from threadpoolctl import threadpool_limits
 
-        threadpool_limits(limits=1)
+        is_caller = os.getpid() == pool.caller_pid
+        threadpool_limits(limits=1, user_api="openmp" if is_caller else None)
     return _attempt(function, item, pool.time_limit_s)
 
 

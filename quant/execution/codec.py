@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from quant.core.errors import DataError
 from quant.execution.events import EVENT_TYPES, Event
@@ -47,29 +47,41 @@ def _plain_fields(value: Any) -> Payload:
 
 
 @functools.cache
-def _names(kind: type) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     return tuple(item.name for item in dataclasses.fields(kind))
 
 
 def _plain(value: Any) -> Any:
-    match value:
-        case Enum():
-            return value.value
-        case None | bool() | int() | str():
-            return value
-        case Decimal():
-            return format(value, "f")
-        case dt.datetime():
-            return value.astimezone(dt.UTC).isoformat()
-        case dt.date():
-            return value.isoformat()
-        case Mapping():
-            return {str(name): _plain(item) for name, item in value.items()}
-        case tuple() | list():
-            return [_plain(item) for item in value]
-    if dataclasses.is_dataclass(value):
-        return _plain_fields(value)
+    kind: Any = type(value)
+    return _writer(kind)(value)
+
+
+@functools.cache
+def _writer(kind: Any) -> Callable[[Any], Any]:
+    """How a value of exactly this type is written; built once a type, since records are many."""
+    if issubclass(kind, Enum):
+        return lambda value: value.value
+    for known, writer in _WRITERS:
+        if issubclass(kind, known):
+            return writer
+    if dataclasses.is_dataclass(kind):
+        return _plain_fields
+    return _refuse
+
+
+def _refuse(value: Any) -> Any:
     raise DataError(f"{type(value).__name__} {value!r} cannot stand in a ledger")
+
+
+# In this order: a boolean is an int and a moment is a date.
+_WRITERS: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
+    ((type(None), bool, int, str), lambda value: value),
+    (Decimal, lambda value: format(value, "f")),
+    (dt.datetime, lambda value: value.astimezone(dt.UTC).isoformat()),
+    (dt.date, dt.date.isoformat),
+    (Mapping, lambda value: {str(name): _plain(item) for name, item in value.items()}),
+    ((tuple, list), lambda value: [_plain(item) for item in value]),
+)
 
 
 @functools.cache

@@ -84,7 +84,7 @@ class FilterModel(ABC):
         able = [row for row, reason in enumerate(reasons) if reason is None]
         speaking = [states[row] for row in able]
         batch = build_batch(
-            self.predict(speaking, _some_rows(known, able), horizons),
+            self.predict(speaking, known.at_rows(able), horizons),
             [_provenance(state) for state in speaking],
             model=self.name,
             session=session,
@@ -99,7 +99,7 @@ class FilterModel(ABC):
         """NaN for symbols without parameters."""
         known = panel.rows(tuple(state.symbol for state in states))
         able = [row for row, state in enumerate(states) if state.is_usable]
-        part = self.path([states[row] for row in able], _some_rows(known, able), first)
+        part = self.path([states[row] for row in able], known.at_rows(able), first)
         return Predictive(
             mean=_spread(part.mean, able, len(states)),
             std=_spread(part.std, able, len(states)),
@@ -153,14 +153,6 @@ def column(states: Sequence[FittedState], name: str) -> FloatArray:
 def at_horizons(totals: FloatArray, horizons: Sequence[int]) -> FloatArray:
     """The columns of (symbols, 1..max) that are asked for."""
     return totals[:, np.asarray(horizons, dtype=np.int64) - 1]
-
-
-def _some_rows(panel: ReturnPanel, rows: list[int]) -> ReturnPanel:
-    return ReturnPanel(
-        symbols=tuple(panel.symbols[row] for row in rows),
-        sessions=panel.sessions,
-        values=panel.values[rows],
-    )
 
 
 def _spread(part: FloatArray, rows: list[int], count: int) -> FloatArray:

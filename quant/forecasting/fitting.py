@@ -22,11 +22,16 @@ from quant.market.panel import FloatArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitTask:
-    """One symbol's window, and where the search may begin."""
+    """One symbol's window, and where the search may begin.
+
+    `regressors` are (names, sessions), each column as known at its session's close.
+    """
 
     values: FloatArray
     start: Params | None
     policy: ForecastPolicy
+    regressor_names: tuple[str, ...] = ()
+    regressors: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +83,7 @@ def fit_panel(
     able = [row for row, reason in enumerate(reasons) if reason is None]
     results = fan_out(
         fit_one,
-        [
-            FitTask(
-                values=_from_first_known(window.values[row]),
-                start=state.start_params,
-                policy=policy,
-            )
-            for row, state in ((row, blank[row]) for row in able)
-        ],
+        [_task(window, row, start=blank[row].start_params, policy=policy) for row in able],
         workers=policy.fit_workers,
         backend=policy.fit_backend,
         time_limit_s=policy.fit_time_limit_s,
@@ -173,5 +171,15 @@ def _first_known(window: ReturnPanel, row: int) -> dt.date:
     return first
 
 
-def _from_first_known(values: FloatArray) -> FloatArray:
-    return values[int(np.argmax(np.isfinite(values))) :]
+def _task(
+    window: ReturnPanel, row: int, *, start: Params | None, policy: ForecastPolicy
+) -> FitTask:
+    first = int(np.argmax(np.isfinite(window.values[row])))
+    beside = window.regressors
+    return FitTask(
+        values=window.values[row, first:],
+        start=start,
+        policy=policy,
+        regressor_names=() if beside is None else beside.names,
+        regressors=None if beside is None else beside.values[:, row, first:],
+    )

@@ -156,15 +156,23 @@ class Predictive:
     """Mean, deviation and shape in arrays (symbols, columns); NaN where the model has no answer.
 
     The columns are horizons of one session, or sessions of one horizon, as the producer says.
+    `around_mean` holds quantiles less the mean, (symbols, columns, 5), of a distribution that
+    degrees of freedom do not describe.
     """
 
     mean: FloatArray
     std: FloatArray
     degrees_of_freedom: FloatArray
+    around_mean: FloatArray | None = None
 
     def quantiles(self) -> FloatArray:
         """(symbols, columns, 5); NaN where there is no usable answer."""
         std = np.where(self.is_usable(), self.std, np.nan)
+        if self.around_mean is not None:
+            return (
+                np.where(np.isfinite(std)[..., None], self.around_mean, np.nan)
+                + (self.mean[..., None])
+            )
         return self.mean[..., None] + std[..., None] * unit_quantiles(self.degrees_of_freedom)
 
     def is_usable(self) -> BoolArray:

@@ -1,63 +1,67 @@
-"""The mean model: ARMA with a constant on daily log returns, estimated by statsmodels' SARIMAX.
+"""The mean model: a seasonal ARMA of daily log returns whose order is found by AICc.
 
 Assumes a stationary series with normal shocks of one variance; gaps are integrated out exactly by
 the Kalman filter, so a holiday of one symbol costs nothing but certainty, a late listing shortens
 the window, and a delisting ends in a refusal once the price is stale. Parameters are point
-estimates: their own uncertainty is not in the intervals.
+estimates: their own uncertainty is not in the intervals, nor is that of the order.
+
+Regressors come with the panel. The value known at a close speaks about the next session; what it
+will be later is not known, so further days get its mean over the fit window, where it says nothing,
+as it does where it is missing.
 """
 
 import datetime as dt
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from quant.forecasting.filtering import FilterModel, at_horizons, column, filter_start
-from quant.forecasting.fitting import (
-    FitOutcome,
-    FitTask,
-    finite_params,
-    fit_panel,
-    recorded_warnings,
-    unit_scale,
+from quant.core.errors import DataError
+from quant.forecasting.arma_order import (
+    centre_name,
+    lags_of,
+    order_of,
+    polynomials,
+    regressors_of,
+    slope_name,
 )
+from quant.forecasting.filtering import FilterModel, at_horizons, column, filter_start
+from quant.forecasting.fitting import fit_panel
 from quant.forecasting.forecast import Predictive
 from quant.forecasting.kernels import (
+    ArmaCarry,
     ArmaParams,
     arma_filter,
     arma_forecast,
     arma_start,
 )
 from quant.forecasting.port import Cost, FittedState, Params
-from quant.forecasting.residuals import residual_diagnostics
-from quant.forecasting.returns import ReturnPanel
+from quant.forecasting.returns import Regressors, ReturnPanel
+from quant.forecasting.sarimax_fit import fit_sarimax
 from quant.market.panel import FloatArray
-
-_ITERATIONS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SarimaxForecaster(FilterModel):
-    """Fixed small order from the policy."""
+    """Order by AICc within the policy's maxima, or the policy's fixed one."""
 
     name: ClassVar[str] = "sarimax"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     cost: ClassVar[Cost] = Cost(
-        fit_ms_per_symbol=11.0,
-        forecast_ms_per_symbol=0.1,
-        heavy_imports=("statsmodels.tsa.statespace.sarimax",),
+        fit_ms_per_symbol=20.0,
+        forecast_ms_per_symbol=0.2,
+        heavy_imports=("statsmodels.tsa.statespace.sarimax", "scipy.signal"),
     )
 
     def fit(
         self, panel: ReturnPanel, *, session: dt.date, start: Mapping[str, Params] | None = None
     ) -> list[FittedState]:
-        """Maximum likelihood per symbol."""
+        """Maximum likelihood per symbol, with the regressors that the policy names."""
         return fit_panel(
             fit_sarimax,
-            panel,
+            replace(panel, regressors=self._regressors(panel)),
             model=self.name,
             version=self.version,
             session=session,
@@ -66,131 +70,114 @@ class SarimaxForecaster(FilterModel):
             imports=self.cost.heavy_imports,
         )
 
+    def _regressors(self, panel: ReturnPanel) -> Regressors | None:
+        names = self.policy.sarimax_regressors
+        if not names:
+            return None
+        beside = panel.regressors or Regressors(names=(), values=np.empty((0, *panel.values.shape)))
+        return beside.pick(names)
+
     def predict(
         self, states: Sequence[FittedState], panel: ReturnPanel, horizons: Sequence[int]
     ) -> Predictive:
         """Filter to the last session, then sum the steps."""
 
-        def one_order(
-            group: list[FittedState], values: FloatArray
-        ) -> tuple[FloatArray, FloatArray]:
-            params, start = arma_params(group), filter_start(group, panel)
-            observed = values.T[start[0] :]
-            *_, carry = arma_filter(params, observed, arma_start(params), start[1])
+        def alike(group: list[FittedState], part: ReturnPanel) -> tuple[FloatArray, FloatArray]:
+            params, carry, beside, _ = _filtered(group, part)
             means, variances = arma_forecast(params, carry, max(horizons))
+            # What is known today explains tomorrow, and stays in every longer sum.
+            means = means + beside[-1][:, None]
             return at_horizons(means, horizons), at_horizons(variances, horizons)
 
-        return _by_order(states, panel, len(horizons), one_order)
+        return _by_state_length(states, panel, len(horizons), alike)
 
     def path(self, states: Sequence[FittedState], panel: ReturnPanel, first: int) -> Predictive:
         """The filter's own one-step predictions."""
 
-        def one_order(
-            group: list[FittedState], values: FloatArray
-        ) -> tuple[FloatArray, FloatArray]:
-            params, start = arma_params(group), filter_start(group, panel)
-            observed = values.T[start[0] :]
-            means, variances, _ = arma_filter(params, observed, arma_start(params), start[1])
-            return means[first - start[0] :].T, variances[first - start[0] :].T
+        def alike(group: list[FittedState], part: ReturnPanel) -> tuple[FloatArray, FloatArray]:
+            _, _, beside, (means, variances) = _filtered(group, part)
+            skipped = first - (len(part.sessions) - len(means))
+            return (means + beside[:-1])[skipped:].T, variances[skipped:].T
 
-        return _by_order(states, panel, len(panel.sessions) - first, one_order)
+        return _by_state_length(states, panel, len(panel.sessions) - first, alike)
 
 
 def arma_params(states: Sequence[FittedState]) -> ArmaParams:
-    """States of one order as arrays."""
-    p, q = _order(states[0].params)
+    """States as arrays of plain lags: seasonal factors multiplied out, short ones filled up."""
+    factors = []
+    for state in states:
+        order = order_of(state.params)
+        factors.append(polynomials(order, lags_of(state.params, order)))
     return ArmaParams(
         intercept=column(states, "intercept"),
-        ar=_columns(states, [f"ar{lag}" for lag in range(1, p + 1)]),
-        ma=_columns(states, [f"ma{lag}" for lag in range(1, q + 1)]),
+        ar=_rows([-poly.whole_ar[1:] for poly in factors]),
+        ma=_rows([poly.whole_ma[1:] for poly in factors]),
         variance=column(states, "variance"),
     )
 
 
-def fit_sarimax(task: FitTask) -> FitOutcome:
-    """One symbol by statsmodels; from the previous parameters if there are any."""
-    from statsmodels.tsa.statespace.sarimax import SARIMAX
+def regressor_effects(states: Sequence[FittedState], panel: ReturnPanel) -> FloatArray:
+    """What regressors add to each session's return, (sessions + 1, states), the next one last."""
+    effects = np.zeros((len(panel.sessions) + 1, len(states)))
+    for row, state in enumerate(states):
+        for name in regressors_of(state.params):
+            known = _regressor(panel, name, state)[row] - state.params[centre_name(name)]
+            effects[1:, row] += state.params[slope_name(name)] * np.nan_to_num(known, nan=0.0)
+        # The fit could not see what was known before its window.
+        begin = np.searchsorted(panel.sessions, np.datetime64(state.filter_from, "D"))
+        effects[: int(begin) + 1, row] = 0.0
+    return effects
 
-    p, q = task.policy.ar_order, task.policy.ma_order
-    scale = unit_scale(task.values)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model = SARIMAX(task.values * scale, order=(p, 0, q), trend="c")
-        result = model.fit(
-            start_params=_to_vendor(task.start, scale, p, q),
-            disp=0,
-            maxiter=_ITERATIONS_MAX,
-            cov_type="none",
+
+def _regressor(panel: ReturnPanel, name: str, state: FittedState) -> FloatArray:
+    beside = panel.regressors
+    if beside is None or name not in beside.names:
+        raise DataError(
+            f"sarimax of {state.symbol} was fitted with the regressor {name}, "
+            "which the panel does not have",
+            remedy="give the panel the regressors of the fit, or fit again without them",
         )
-    values = result.mle_retvals
-    return FitOutcome(
-        params=_from_vendor(result.params, scale, p, q),
-        converged=bool(values["converged"]),
-        diagnostics={
-            "observations": int(np.isfinite(task.values).sum()),
-            "gaps": int(np.isnan(task.values).sum()),
-            "log_likelihood": float(result.llf),
-            "aicc": float(result.aicc),
-            "iterations": int(values["iterations"]),
-            "optimizer": f"flag {values['warnflag']} after {values['iterations']} iterations",
-            "warnings": recorded_warnings(caught),
-            **residual_diagnostics(result.filter_results.standardized_forecasts_error[0]),
-        },
-    )
+    values: FloatArray = beside.values[beside.names.index(name)]
+    return values
 
 
-def _to_vendor(start: Params | None, scale: float, p: int, q: int) -> FloatArray | None:
-    names = _names(p, q)
-    if start is None or set(start) != set(names):
-        return None  # another order's parameters are no place to begin
-    values = np.array([start[name] for name in names])
-    return values * _units(scale, len(names))
+def _filtered(
+    states: list[FittedState], panel: ReturnPanel
+) -> tuple[ArmaParams, ArmaCarry, FloatArray, tuple[FloatArray, FloatArray]]:
+    """Parameters, the carry to the next session, effects of regressors, one-step predictions."""
+    params, (begin, start) = arma_params(states), filter_start(states, panel)
+    beside = regressor_effects(states, panel)[begin:]
+    observed = panel.values.T[begin:] - beside[:-1]
+    means, variances, carry = arma_filter(params, observed, arma_start(params), start)
+    return params, carry, beside, (means, variances)
 
 
-def _from_vendor(values: Any, scale: float, p: int, q: int) -> Params:
-    names = _names(p, q)
-    return finite_params(dict(zip(names, values / _units(scale, len(names)), strict=True)))
-
-
-def _names(p: int, q: int) -> list[str]:
-    """In statsmodels' order."""
-    lags = [f"ar{lag}" for lag in range(1, p + 1)] + [f"ma{lag}" for lag in range(1, q + 1)]
-    return ["intercept", *lags, "variance"]
-
-
-def _units(scale: float, count: int) -> FloatArray:
-    units = np.ones(count)
-    units[0], units[-1] = scale, scale * scale
-    return units
-
-
-def _order(params: Params) -> tuple[int, int]:
-    return (
-        sum(name.startswith("ar") for name in params),
-        sum(name.startswith("ma") for name in params),
-    )
-
-
-def _columns(states: Sequence[FittedState], names: list[str]) -> FloatArray:
-    filled = np.zeros((len(states), len(names)))
-    for place, name in enumerate(names):
-        filled[:, place] = column(states, name)
+def _rows(coefficients: Sequence[FloatArray]) -> FloatArray:
+    filled = np.zeros((len(coefficients), max(map(len, coefficients), default=0)))
+    for row, values in enumerate(coefficients):
+        filled[row, : len(values)] = values
     return filled
 
 
-OneOrder = Callable[[list[FittedState], FloatArray], tuple[FloatArray, FloatArray]]
+Alike = Callable[[list[FittedState], ReturnPanel], tuple[FloatArray, FloatArray]]
 
 
-def _by_order(
-    states: Sequence[FittedState], panel: ReturnPanel, width: int, one_order: OneOrder
+def _by_state_length(
+    states: Sequence[FittedState], panel: ReturnPanel, width: int, alike: Alike
 ) -> Predictive:
-    """Run the kernel once per order that occurs: each keeps its own length of the state."""
-    rows_by_order: dict[tuple[int, int], list[int]] = defaultdict(list)
+    """Run the kernel once per length of the state: which one is a symbol's own, not its group's."""
+    rows_by_length: dict[int, list[int]] = defaultdict(list)
     for row, state in enumerate(states):
-        rows_by_order[_order(state.params)].append(row)
+        rows_by_length[_state_length(state.params)].append(row)
     mean, variance = np.full((len(states), width), np.nan), np.full((len(states), width), np.nan)
-    for rows in rows_by_order.values():
-        mean[rows], variance[rows] = one_order([states[row] for row in rows], panel.values[rows])
+    for rows in rows_by_length.values():
+        mean[rows], variance[rows] = alike([states[row] for row in rows], panel.at_rows(rows))
     return Predictive(
         mean=mean, std=np.sqrt(variance), degrees_of_freedom=np.full_like(mean, np.inf)
     )
+
+
+def _state_length(params: Params) -> int:
+    order = order_of(params)
+    season = order.season_sessions
+    return max(order.ar + season * order.seasonal_ar, order.ma + season * order.seasonal_ma + 1)

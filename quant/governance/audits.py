@@ -118,23 +118,29 @@ def audits_of(
 ) -> list[Audit]:
     """One audit per session: `model` beside whoever of `against` did best, over the same symbols.
 
-    `scores` are rows of `SCORE_COLUMNS`. A symbol counts where all of them were scored; a session
-    without such a symbol gives no audit.
+    `scores` are rows of `SCORE_COLUMNS`. On each session those of `against` are rivals that were
+    scored at all, and a symbol counts where all of these were: a model that joined later does not
+    end the record of the others. A session without such a symbol gives no audit.
     """
     names = [model, *dict.fromkeys(against)]
     wanted = scores["model"].isin(names) & (scores["horizon_days"] == horizon_days)
     table = scores[wanted].pivot(
         index=["session", "symbol"], columns="model", values="squared_error"
     )
-    if set(names) - set(table.columns):
+    if model not in table.columns:
         return []
-    sessions = table[names].dropna().groupby(level="session", sort=True)
-    return [
-        _audit_of(
-            pd.Timestamp(str(session)).date(), squares, model=model, horizon_days=horizon_days
-        )
-        for session, squares in sessions
-    ]
+    found = []
+    for session, squares in table.groupby(level="session", sort=True):
+        rivals = [one for one in dict.fromkeys(against) if _is_scored(squares, one)]
+        common = squares[[model, *rivals]].dropna()
+        if rivals and len(common):
+            day = pd.Timestamp(str(session)).date()
+            found.append(_audit_of(day, common, model=model, horizon_days=horizon_days))
+    return found
+
+
+def _is_scored(squares: pd.DataFrame, model: str) -> bool:
+    return model in squares.columns and bool(squares[model].notna().any())
 
 
 def decide(audits: Sequence[Audit], policy: GatesPolicy) -> AuditDecision:

@@ -19,6 +19,7 @@ from quant.governance.report_sentences import (
     caution,
     headline,
     quality_sentence,
+    record_sentence,
     trades_sentence,
 )
 from quant.governance.report_tables import (
@@ -29,10 +30,12 @@ from quant.governance.report_tables import (
     newest_first,
     positions_table,
     refusals_table,
+    regimes_table,
     scores_table,
     signals_table,
     trades_table,
     verdicts_table,
+    weights_table,
     why_command,
 )
 from quant.governance.report_words import Kind, gate_words, plural, text, written
@@ -95,6 +98,10 @@ class NightlyReport:
     refusals_by_gate: pd.DataFrame  # gate, words, count
     signals: ReportTable
     scores: ReportTable
+    scored: pd.DataFrame  # model, horizon_days, coverage_50, coverage_90, pinball_ratio
+    regimes: ReportTable
+    weights: ReportTable
+    record_sentence: str
     pit: pd.DataFrame
     verdicts: ReportTable
     audits: ReportTable
@@ -128,6 +135,12 @@ def build_report(inputs: ReportInputs) -> NightlyReport:
         refusals_by_gate=refusals_by_gate(inputs.refusals),
         signals=signals_table(inputs.signals),
         scores=scores_table(inputs.scores),
+        scored=scored_figures(inputs.scores),
+        regimes=regimes_table(inputs.regimes),
+        weights=weights_table(inputs.weights),
+        record_sentence=record_sentence(
+            inputs.rivals, limit=inputs.facts.get("rmse_excess_max_fraction")
+        ),
         pit=inputs.pit.loc[:, ["model", "bin", "share"]],
         verdicts=verdicts_table(inputs.verdicts),
         audits=audits_table(inputs.audits),
@@ -149,6 +162,16 @@ def equity_curve(equity: pd.DataFrame) -> pd.DataFrame:
     curve["drawdown"] = drawdowns(curve["equity"])
     curve["benchmark_drawdown"] = drawdowns(curve["benchmark"])
     return curve
+
+
+def scored_figures(scores: pd.DataFrame) -> pd.DataFrame:
+    """Coverage and pinball loss relative to naive drift's, as floats for charts."""
+    figures = pd.DataFrame({"model": scores["model"], "horizon_days": scores["horizon_days"]})
+    for name in ("coverage_50", "coverage_90"):
+        figures[name] = pd.to_numeric(scores[name]).astype(float)
+    pinball, naive = (pd.to_numeric(scores[name]) for name in ("pinball", "naive_pinball"))
+    figures["pinball_ratio"] = (pinball / naive).astype(float)
+    return figures.reset_index(drop=True)
 
 
 def total_costs(fills: pd.DataFrame) -> Costs:
@@ -268,7 +291,9 @@ _FACT_LABELS: Mapping[str, str] = {
     "universe": "Symbols in the universe",
     "mlflow_url": "Models in MLflow",
 }
-_SAID_ELSEWHERE = frozenset({"book", "mode", "currency", "session", "quality_score", "caution"})
+_SAID_ELSEWHERE = frozenset(
+    {"book", "mode", "currency", "session", "quality_score", "caution", "rmse_excess_max_fraction"}
+)
 
 
 def run_facts(facts: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

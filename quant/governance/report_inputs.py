@@ -70,17 +70,29 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "confidence",
             "outcome",
         ),
-        # One row a model and horizon, over the forecasts whose future has arrived. Errors are in
-        # units of return, coverage_90 and directional_accuracy are fractions.
+        # One row a model and horizon, over the forecasts whose future has arrived. Errors and
+        # losses are in units of return, naive drift's over the same forecasts; coverage_50,
+        # coverage_90 and directional_accuracy are fractions.
         "scores": (
             "model",
             "horizon_days",
             "rmse",
             "naive_rmse",
+            "pinball",
+            "naive_pinball",
+            "coverage_50",
             "coverage_90",
             "directional_accuracy",
             "count",
         ),
+        # One row a model and regime, of one-day forecasts; the regime is that of the session after
+        # which the forecast was made.
+        "regimes": ("model", "regime", "pinball", "naive_pinball", "coverage_90", "count"),
+        # One row a single model and horizon: its error and the combined forecast's, each over the
+        # forecasts that both of them made.
+        "rivals": ("model", "horizon_days", "rmse", "combined_rmse", "count"),
+        # One row a part and model: tonight's weight in the combined forecast, over the symbols.
+        "weights": ("part", "model", "mean", "lowest", "highest"),
         # One row a model and bin: bin is the lower edge of an equal-width bin of [0, 1), share the
         # fraction of outcomes that fell into it.
         "pit": ("model", "bin", "share"),
@@ -106,7 +118,8 @@ class ReportInputs:
     `facts` holds single values. Known keys: `book`, `mode`, `currency`, `session`, `run_id`,
     `snapshot_id`, `code_version`, `data_start`, `data_end`, `quality_score` (a fraction),
     `universe` (a number of symbols), `mlflow_url`, `caution` (what a reader must not
-    conclude). Any other key is listed among the run's facts as it is.
+    conclude), `rmse_excess_max_fraction` (the audit's limit). Any other key is listed among
+    the run's facts as it is.
     """
 
     equity: pd.DataFrame = field(default_factory=partial(empty_frame, "equity"))
@@ -115,6 +128,9 @@ class ReportInputs:
     refusals: pd.DataFrame = field(default_factory=partial(empty_frame, "refusals"))
     signals: pd.DataFrame = field(default_factory=partial(empty_frame, "signals"))
     scores: pd.DataFrame = field(default_factory=partial(empty_frame, "scores"))
+    regimes: pd.DataFrame = field(default_factory=partial(empty_frame, "regimes"))
+    rivals: pd.DataFrame = field(default_factory=partial(empty_frame, "rivals"))
+    weights: pd.DataFrame = field(default_factory=partial(empty_frame, "weights"))
     pit: pd.DataFrame = field(default_factory=partial(empty_frame, "pit"))
     verdicts: pd.DataFrame = field(default_factory=partial(empty_frame, "verdicts"))
     audits: pd.DataFrame = field(default_factory=partial(empty_frame, "audits"))

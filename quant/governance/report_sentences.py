@@ -76,6 +76,31 @@ def audit_sentence(audits: pd.DataFrame) -> str:
     )
 
 
+def record_sentence(rivals: pd.DataFrame, *, limit: object = None) -> str:
+    """The combined forecast's one-day error beside that of the best single model, on record.
+
+    A combined forecast that is worse by more than the audit's limit is said to be so.
+    """
+    rows = rivals[pd.to_numeric(rivals["horizon_days"]) == 1]
+    rows = rows[pd.to_numeric(rows["count"]) > 0]
+    if rows.empty:
+        return ""
+    ratio = pd.to_numeric(rows["combined_rmse"]) / pd.to_numeric(rows["rmse"])
+    place = int(ratio.to_numpy(dtype=float).argmax())
+    excess, best = float(ratio.iloc[place]) - 1.0, rows.iloc[place]
+    compared = f"{written(abs(excess), Kind.PERCENT)} {'larger' if excess > 0 else 'smaller'}"
+    said = (
+        f"On record, over {plural(int(best['count']), 'one-day forecast')}, the combined error is "
+        f"{compared} than that of the best single model, {text(best['model'])}"
+    )
+    if is_missing(limit):
+        return f"{said}."
+    allowed = written(limit, Kind.PERCENT)
+    if excess > float(str(limit)):
+        return f"{said}: a violation, since the audit allows {allowed}."
+    return f"{said}; the audit allows {allowed}."
+
+
 def quality_sentence(inputs: ReportInputs) -> str:
     """The quality score and what was found, in one sentence."""
     found = plural(len(inputs.findings), "finding")

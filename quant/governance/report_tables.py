@@ -129,11 +129,12 @@ def signals_table(signals: pd.DataFrame) -> ReportTable:
 def scores_table(scores: pd.DataFrame) -> ReportTable:
     """Forecasts against what happened, and against the naive forecast."""
     ratio = pd.to_numeric(scores["rmse"]) / pd.to_numeric(scores["naive_rmse"])
+    pinball = pd.to_numeric(scores["pinball"]) / pd.to_numeric(scores["naive_pinball"])
     words = [_against_naive(model, r) for model, r in zip(scores["model"], ratio, strict=True)]
     return _table(
         "scores",
         "Forecasts whose future has arrived, against a naive forecast",
-        scores.assign(ratio=ratio, against=words),
+        scores.assign(ratio=ratio, against=words, pinball_ratio=pinball),
         [
             Column(name="model", label="Model", kind=Kind.TEXT),
             Column(name="horizon_days", label="Days", kind=Kind.COUNT),
@@ -142,10 +143,47 @@ def scores_table(scores: pd.DataFrame) -> ReportTable:
             Column(name="naive_rmse", label="Naive RMSE", kind=Kind.PERCENT),
             Column(name="ratio", label="Ratio", kind=Kind.RATIO),
             Column(name="against", label="Against naive", kind=Kind.TEXT),
+            Column(name="pinball_ratio", label="Pinball ratio", kind=Kind.RATIO),
+            Column(name="coverage_50", label="In 50 % band", kind=Kind.PERCENT),
             Column(name="coverage_90", label="In 90 % band", kind=Kind.PERCENT),
             Column(name="directional_accuracy", label="Direction", kind=Kind.PERCENT),
         ],
         empty="No forecast has met its future yet; scores appear once a horizon has passed.",
+    )
+
+
+def regimes_table(regimes: pd.DataFrame) -> ReportTable:
+    """The same one-day forecasts by how wild the times were in which they were made."""
+    ratio = pd.to_numeric(regimes["pinball"]) / pd.to_numeric(regimes["naive_pinball"])
+    return _table(
+        "regimes",
+        "One-day forecasts by regime: the month before against the two years before",
+        regimes.assign(ratio=ratio),
+        [
+            Column(name="model", label="Model", kind=Kind.TEXT),
+            Column(name="regime", label="Regime", kind=Kind.TEXT),
+            Column(name="count", label="Scored", kind=Kind.COUNT),
+            Column(name="ratio", label="Pinball ratio", kind=Kind.RATIO),
+            Column(name="coverage_90", label="In 90 % band", kind=Kind.PERCENT),
+        ],
+        empty="No forecast has met its future yet.",
+    )
+
+
+def weights_table(weights: pd.DataFrame) -> ReportTable:
+    """Who counts how much in tonight's combined forecast."""
+    return _table(
+        "weights",
+        "Weights in tonight's combined forecast, over the symbols",
+        weights,
+        [
+            Column(name="part", label="Part", kind=Kind.TEXT),
+            Column(name="model", label="Model", kind=Kind.TEXT),
+            Column(name="mean", label="Mean weight", kind=Kind.PERCENT),
+            Column(name="lowest", label="Lowest", kind=Kind.PERCENT),
+            Column(name="highest", label="Highest", kind=Kind.PERCENT),
+        ],
+        empty="No weights are recorded for this session.",
     )
 
 

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,13 +83,25 @@ class Scan:
     damage: str = ""
 
 
-def scan(path: Path, visit: Callable[[Record], None], *, known: Head | None = None) -> Scan:
+def scan(
+    path: Path,
+    visit: Callable[[Record], None],
+    *,
+    known: Head | None = None,
+    anchors: Sequence[Head] = (),
+) -> Scan:
     """Walk the chain from its first record, giving each record of each whole commit to `visit`.
 
-    `known` is the last record that some anchor says was acknowledged: what is missing up to there
-    is damage, what is broken after it is a torn tail if it looks like one.
+    `known` is the last record that was acknowledged, and `anchors` are records that checkpoints
+    name: what is missing up to the last of them is damage, what is broken after it is a torn tail
+    if it looks like one.
     """
-    walk = _Walk(visit=visit, acknowledged=known or Head())
+    every = (*anchors, known or Head())
+    walk = _Walk(
+        visit=visit,
+        acknowledged=max(every, key=lambda head: head.seq),
+        anchors={head.seq: head.hash for head in every},
+    )
     if path.exists():
         with path.open("rb") as file:
             for line in _lines(file.fileno()):
@@ -103,6 +115,7 @@ def scan(path: Path, visit: Callable[[Record], None], *, known: Head | None = No
 class _Walk:
     visit: Callable[[Record], None]
     acknowledged: Head
+    anchors: Mapping[int, str]
     head: Head = Head()
     sound: Head = Head()
     sound_bytes: int = 0
@@ -138,8 +151,7 @@ class _Walk:
         expected = self.commit[-1].left - 1 if self.commit else record.left
         if record.left != expected:
             raise ValueError("its commit is not whole")
-        known = self.acknowledged
-        if record.seq == known.seq and record.hash != known.hash:
+        if self.anchors.get(record.seq, record.hash) != record.hash:
             raise ValueError("it is not the record that was acknowledged under this number")
 
     def _accept(self) -> None:
@@ -180,32 +192,45 @@ def parse(line: bytes) -> Record:
 
 def render(*, seq: int, prev_hash: str, recorded_at: str, left: int, payload: Any) -> Record:
     """The record with its hash."""
+    return stamped(
+        seq=seq, prev_hash=prev_hash, recorded_at=recorded_at, left=left, payload=payload
+    )[0]
+
+
+def stamped(
+    *, seq: int, prev_hash: str, recorded_at: str, left: int, payload: Any
+) -> tuple[Record, bytes]:
+    """The record with its hash, and its line: the bytes are made once."""
     body = _body(seq=seq, prev_hash=prev_hash, recorded_at=recorded_at, left=left, payload=payload)
-    return Record(
+    digest = hashlib.sha256(body).hexdigest()
+    record = Record(
         seq=seq,
         prev_hash=prev_hash,
         recorded_at=recorded_at,
         left=left,
         payload=payload,
-        hash=hashlib.sha256(body).hexdigest(),
+        hash=digest,
     )
+    return record, b'{"hash":"' + digest.encode() + b'",' + body[1:] + b"\n"
+
+
+# One encoder for all: `json.dumps` with options would build another one for each record.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def _body(**parts: Any) -> bytes:
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+    return _encode(parts).encode()
 
 
 def line_of(record: Record) -> bytes:
     """The record's bytes on disk."""
-    body = _body(
+    return stamped(
         seq=record.seq,
         prev_hash=record.prev_hash,
         recorded_at=record.recorded_at,
         left=record.left,
         payload=record.payload,
-    )
-    return b'{"hash":"' + record.hash.encode() + b'",' + body[1:] + b"\n"
+    )[1]
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:
@@ -227,6 +252,15 @@ def read_head(directory: Path) -> Head | None:
     except (OSError, ValueError, IndexError):
         # A power cut may tear it; the projection is the second witness.
         return None
+
+
+def first_hash(directory: Path) -> str:
+    """The hash of the first record as it stands in the file, which names the ledger; or nothing."""
+    try:
+        with (directory / JOURNAL_NAME).open("rb") as file:
+            return parse(file.readline()).hash
+    except (OSError, ValueError):
+        return ""
 
 
 def ends_with(path: Path, head: Head) -> bool:
@@ -278,13 +312,14 @@ class Journal:
         lock: "WriterLock",
         visit: Callable[[Record], None],
         known: Head | None = None,
+        anchors: Sequence[Head] = (),
         probe: Probe = no_probe,
         pwrite: PositionedWrite = os.pwrite,
     ) -> Self:
         """Verify the whole chain, and cut a tail that a crash tore; the lock goes with it."""
         journal = cls(directory, clock=clock, lock=lock, probe=probe, pwrite=pwrite)
         try:
-            journal._load(visit, known or Head())
+            journal._load(visit, known or Head(), anchors)
         except BaseException:
             journal.close()
             raise
@@ -304,8 +339,7 @@ class Journal:
             )
         if not payloads:
             return []
-        records = self._render(payloads)
-        data = b"".join(line_of(record) for record in records)
+        records, data = self._render(payloads)
         self._write(data)
         self._size += len(data)
         self._head = Head(seq=records[-1].seq, hash=records[-1].hash)
@@ -323,9 +357,9 @@ class Journal:
                 os.close(descriptor)
         self._lock.release()
 
-    def _load(self, visit: Callable[[Record], None], known: Head) -> None:
+    def _load(self, visit: Callable[[Record], None], known: Head, anchors: Sequence[Head]) -> None:
         anchor = max(read_head(self.directory) or Head(), known, key=lambda head: head.seq)
-        found = scan(self.path, visit, known=anchor)
+        found = scan(self.path, visit, known=anchor, anchors=anchors)
         self._head, self._size, self.damage = found.head, found.sound_bytes, found.damage
         if found.damage:
             return  # nothing is touched: what is left is evidence
@@ -350,21 +384,24 @@ class Journal:
         os.fsync(self._file)
         self.torn = TornTail(after_seq=found.head.seq, byte_count=len(tail), kept_in=name)
 
-    def _render(self, payloads: Sequence[dict[str, Any]]) -> list[Record]:
+    def _render(self, payloads: Sequence[dict[str, Any]]) -> tuple[list[Record], bytes]:
         moment = self._clock.now().astimezone(dt.UTC).isoformat()
-        head = self._head
+        seq, previous = self._head.seq, self._head.hash
         records: list[Record] = []
-        for index, payload in enumerate(payloads):
-            record = render(
-                seq=head.seq + 1,
-                prev_hash=head.hash,
+        lines: list[bytes] = []
+        for left in range(len(payloads) - 1, -1, -1):
+            seq += 1
+            record, line = stamped(
+                seq=seq,
+                prev_hash=previous,
                 recorded_at=moment,
-                left=len(payloads) - index - 1,
-                payload=payload,
+                left=left,
+                payload=payloads[-left - 1],
             )
+            previous = record.hash
             records.append(record)
-            head = Head(seq=record.seq, hash=record.hash)
-        return records
+            lines.append(line)
+        return records, b"".join(lines)
 
     def _write(self, data: bytes) -> None:
         self._probe("journal.before_write")
@@ -373,7 +410,7 @@ class Journal:
             while written < len(data):
                 written += self._pwrite(self._file, data[written:], self._size + written)
             self._probe("journal.written")
-            os.fsync(self._file)
+            _sync_data(self._file)
         except OSError as error:
             self._take_back(error)
 
@@ -451,6 +488,10 @@ def storage_errors(directory: Path) -> Iterator[None]:
             f"the ledger in {directory} cannot be opened for writing: {error.strerror}",
             remedy="make the folder writable, or name another one",
         ) from error
+
+
+# The data and the file's length become durable; the time of the change need not.
+_sync_data: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 
 
 def sync_directory(directory: Path) -> None:

@@ -23,7 +23,8 @@ from resources.ledger.journal import (
     storage_errors,
     sync_directory,
 )
-from resources.ledger.ledger import Ledger, open_tables
+from resources.ledger.ledger import Ledger
+from resources.ledger.opening import open_tables
 
 _COPY_BYTES: Final = 1 << 20
 

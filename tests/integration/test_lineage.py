@@ -22,9 +22,13 @@ FLOW = [
     "clean.daily_bars",
     "model.sarimax_fits",
     "model.garch_fits",
+    "model.samossa_fits",
+    "model.mssa_rl_fits",
     "forecast.naive",
     "forecast.sarimax",
     "forecast.garch",
+    "forecast.samossa",
+    "forecast.mssa_rl",
     "forecast.combined",
     "model.verdicts",
     "feature.daily_features",
@@ -471,3 +475,121 @@ def test_looking_makes_no_warehouse(pmx: Pmx, tmp_path: Path) -> None:
         assert code == 2
         assert "there is no warehouse" in error
     assert not (tmp_path / "empty" / "lake").exists()
+
+
+def test_every_weight_is_stored_with_its_reason_and_derived_again(flow: Settings) -> None:
+    """Shares of one, the very numbers in the forecast's diagnostics, and the same rows today."""
+    from apps.lineage.derive import provenance_of
+    from apps.lineage.lakes import Lakes
+    from assets.forecast.combined import weights_rows
+
+    with Desk(flow) as desk:
+        totals = desk.warehouse.rows(
+            "SELECT session, symbol, part, sum(weight), bool_and(reason <> '') "
+            "FROM forecast.weights GROUP BY ALL"
+        )
+        assert len(totals) == 4 * len(SYMBOLS) * 2
+        assert all(total == pytest.approx(1.0) and told for *_, total, told in totals)
+        differing = desk.warehouse.rows(
+            "SELECT count(*) FROM forecast.weights AS w JOIN forecast.combined AS f "
+            "USING (symbol, session) WHERE f.horizon_days = 1 AND w.weight <> "
+            "(f.diagnostics->>(w.part || '_weight_' || w.model))::DOUBLE"
+        )
+        assert differing == [(0,)]
+
+        lakes = Lakes(desk)
+        stored = lakes.rows("forecast.weights", "symbol = ?", ["KO"])
+        snapshot, sessions = stored[0].snapshot_id, sorted({row["session"] for row in stored})
+        lake = lakes.at(snapshot)
+        again = lake.as_stored(
+            "forecast.weights",
+            weights_rows(desk, sessions, warehouse=lake),
+            provenance_of(stored[0]),
+        )
+        derived = {row["row_hash"] for row in again if row["symbol"] == "KO"}
+        assert derived == {row.row_hash for row in stored}
+
+
+def test_a_night_weighs_models_alike_alone_and_in_a_range(flow: Settings) -> None:
+    """The range scored its own nights before any score was stored; a night alone reads the stored.
+
+    Both give the rows of the flow to the bit, and each night knows one outcome more.
+    """
+    from assets.forecast.combined import combinations
+    from assets.model.zoo import ENSEMBLED
+
+    with Desk(flow) as desk:
+        days = [
+            day
+            for (day,) in desk.warehouse.rows(
+                "SELECT DISTINCT session FROM forecast.weights ORDER BY 1"
+            )
+        ]
+        known = desk.warehouse.rows(
+            "SELECT count(*) FROM forecast.weights WHERE record_sessions > 0 "
+            "GROUP BY session ORDER BY session"
+        )
+        # Nothing is known of the first night; later all but naive drift have a record.
+        assert known == [(2 * len(SYMBOLS) * (len(ENSEMBLED) - 1),)] * 3
+        ((alone, rows),) = combinations(desk, [days[-1]])
+        stored = desk.warehouse.read(
+            "SELECT symbol, horizon_days, mean, std, q05, q95, params_hash FROM forecast.combined "
+            "WHERE session = ?",
+            [days[-1]],
+        )
+        both = stored.merge(rows, on=["symbol", "horizon_days"], suffixes=("", "_alone"))
+        assert len(both) == len(SYMBOLS) * 3
+        for column in ("mean", "std", "q05", "q95", "params_hash"):
+            assert (both[column] == both[f"{column}_alone"]).all()
+        assert alone.weights["record_sessions"].max() > 2
+
+
+def test_scores_are_kept_by_regime_and_pooled_in_views(flow: Settings) -> None:
+    """The views say what the stored rows say, by model, horizon, and regime or symbol."""
+    with Desk(flow) as desk:
+        rows = desk.warehouse.read(
+            "SELECT * FROM audit.forecast_scores WHERE model = 'garch' AND horizon_days = 1"
+        )
+        assert set(rows["regime"]) <= {"calm", "normal", "wild"}
+        regime = rows["regime"].iloc[0]
+        part = rows[rows["regime"] == regime]
+        (view,) = desk.warehouse.rows(
+            "SELECT count, rmse, mase, tracking_error, coverage_90, pinball FROM audit.accuracy "
+            "WHERE model = 'garch' AND horizon_days = 1 AND regime = ?",
+            [regime],
+        )
+        assert view == pytest.approx(
+            (
+                len(part),
+                part["squared_error"].mean() ** 0.5,
+                part["scaled_error"].mean(),
+                part["error"].std(ddof=0),
+                part["in_90"].mean(),
+                part["pinball"].mean(),
+            )
+        )
+        histograms = desk.warehouse.rows(
+            "SELECT sum(count), sum(share) FROM audit.pit_histogram "
+            "WHERE model = 'garch' AND horizon_days = 1 AND regime = ?",
+            [regime],
+        )
+        assert histograms == [(len(part), pytest.approx(1.0))]
+        symbols = desk.warehouse.rows("SELECT DISTINCT symbol FROM audit.accuracy_by_symbol")
+        assert {symbol for (symbol,) in symbols} == set(SYMBOLS)
+
+
+def test_the_outbox_has_the_nights_weights_audits_and_scores(flow: Settings) -> None:
+    """Three kinds of record beside the fits, for MLflow to take when it is there."""
+    records = {}
+    for path in (flow.home / "outbox").rglob("record.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        records[record["model"]] = record
+    weights = records["combined"]["metrics"]
+    of_mean = [share for name, share in weights.items() if name.startswith("mean_weight_")]
+    assert sum(of_mean) == pytest.approx(1.0)
+    assert set(weights) >= {"mean_weight_naive", "volatility_weight_garch"}
+    audits = records["audits"]
+    assert audits["metrics"]["combined_violation"] in (0, 1)
+    assert audits["params"]["combined_baseline"] in {"naive", "sarimax", "garch"}
+    scores = records["garch_scores"]["metrics"]
+    assert {"rmse_h1", "smape_h1", "mase_h1", "coverage_90_h1", "pinball_h1"} <= set(scores)

@@ -96,7 +96,7 @@ def test_every_section_table_and_chart_is_named_for_those_who_cannot_see_it(page
     """One first heading, sections with headings, tables with captions, charts with words."""
     names = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     assert len(page.all("h1")) == 1
-    assert len(page.all("caption")) == len(page.all("table")) == 8
+    assert len(page.all("caption")) == len(page.all("table")) == 10
     for tag in ("section", "figure", "div"):
         for attributes in page.all(tag):
             assert attributes.get("aria-labelledby", "main") in names
@@ -165,13 +165,37 @@ def test_the_charts_are_valid_plotly_figures_and_hold_the_books_numbers(report):
     import plotly.graph_objects as go
 
     charts = charts_of(report)
-    assert set(charts) == {"equity", "weights", "gates", "pit"}
+    assert set(charts) == {"equity", "weights", "gates", "pit", "coverage", "pinball"}
     for chart in charts.values():
         figure = go.Figure(chart.figure)
         assert len(figure.data) == len(chart.figure["data"])
     book = charts["equity"].figure["data"][0]
     assert book["y"][-1] == pytest.approx(report.equity["equity"].iloc[-1])
     assert sum(charts["gates"].figure["data"][0]["x"]) == report.refusals_by_gate["count"].sum()
+
+
+def test_a_bin_that_nothing_fell_into_is_a_bar_of_zero_and_not_left_out():
+    """Three of ten bins have rows: an honest forecast still has a tenth in each of ten."""
+    rows = pd.DataFrame({"model": "garch", "bin": [0.0, 0.3, 0.4], "share": [0.5, 0.25, 0.25]})
+    chart = charts_of(build_report(ReportInputs(pit=rows)))["pit"]
+    bars, honest = chart.figure["data"]
+    assert bars["y"] == [0.5, 0.0, 0.0, 0.25, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0]
+    assert honest["y"] == [0.1] * 10
+    assert chart.words.startswith("A perfectly honest forecast puts 10.00 % in every bar.")
+
+
+def test_the_charts_of_scores_show_what_the_table_says(report):
+    """Coverage of one-day forecasts by model; pinball loss over naive drift's, without itself."""
+    charts = charts_of(report)
+    half, honest_half, most, honest_most = charts["coverage"].figure["data"]
+    one_day = report.scored[report.scored["horizon_days"] == 1]
+    assert half["y"] == pytest.approx(one_day["coverage_50"].tolist(), rel=1e-6)
+    assert most["y"] == pytest.approx(one_day["coverage_90"].tolist(), rel=1e-6)
+    assert (honest_half["y"][0], honest_most["y"][0]) == (0.5, 0.9)
+    bars, naive = charts["pinball"].figure["data"]
+    ratios = report.scored.set_index("model")["pinball_ratio"]
+    assert bars["y"] == pytest.approx([ratios[model] for model in bars["x"]], rel=1e-6)
+    assert set(naive["y"]) == {1.0}
 
 
 def test_a_gap_in_the_benchmark_is_a_gap_in_the_line(page):

@@ -168,9 +168,14 @@ def test_a_metric_without_a_finite_value_is_named_and_not_stored(tracking, clien
 def test_every_filter_of_the_documentation_finds_what_it_promises(tracking, client):
     """Each string of docs/mlflow.md is run against the store, beside a night that it must not
     find."""
-    good = {"in_90_h1": 0.9, "in_90_h20": 0.88, "without_parameters": 1, "pinball_h1": None}
+    good = {
+        "coverage_90_h1": 0.9,
+        "coverage_90_h20": 0.88,
+        "without_parameters": 1,
+        "pinball_h1": None,
+    }
     wanted = tracking.record_night("docs", SESSION, **night(metrics=good))
-    bad = {"in_90_h1": 0.5, "in_90_h20": 0.5, "without_parameters": 0}
+    bad = {"coverage_90_h1": 0.5, "coverage_90_h20": 0.5, "without_parameters": 0}
     tags = night()["tags"] | {"dagster/run_id": "x", "snapshot_id": 1, "book": "backtest"}
     other = night(metrics=bad, tags=tags, params={"refit_every_sessions": 1})
     unwanted = tracking.record_night("docs", dt.date(2022, 11, 1), **other)

@@ -43,6 +43,9 @@ def book_inputs(sessions: int = 120) -> ReportInputs:
         refusals=_refusals(prices),
         signals=_signals(prices),
         scores=_scores(prices),
+        regimes=_regimes(),
+        rivals=_rivals(),
+        weights=_weights(),
         pit=_pit(prices),
         verdicts=_verdicts(),
         audits=_audits(),
@@ -201,12 +204,56 @@ def _scores(prices: pd.DataFrame) -> pd.DataFrame:
                 "horizon_days": 1,
                 "rmse": rmse,
                 "naive_rmse": naive,
+                "pinball": float(error.abs().to_numpy().mean()) * 0.3,
+                "naive_pinball": float(returns.abs().to_numpy().mean()) * 0.3,
+                "coverage_50": float((error.abs() < 0.6745 * returns.std()).to_numpy().mean()),
                 "coverage_90": float((error.abs() < 1.645 * returns.std()).to_numpy().mean()),
                 "directional_accuracy": float(hit.to_numpy().mean()),
                 "count": error.size,
             }
         )
     return pd.DataFrame(rows)
+
+
+def _regimes() -> pd.DataFrame:
+    rows = [
+        {
+            "model": model,
+            "regime": regime,
+            "pinball": 0.004 * scale * better,
+            "naive_pinball": 0.004 * scale,
+            "coverage_90": 0.9 + (0.02 if regime == "calm" else -0.03),
+            "count": 400,
+        }
+        for model, better in (("combined", 0.97), ("garch", 0.98))
+        for regime, scale in (("calm", 0.7), ("normal", 1.0), ("wild", 1.9))
+    ]
+    return pd.DataFrame(rows)
+
+
+def _rivals() -> pd.DataFrame:
+    rows = [
+        {
+            "model": model,
+            "horizon_days": horizon,
+            "rmse": 0.0180 * horizon**0.5 * worse,
+            "combined_rmse": 0.0181 * horizon**0.5,
+            "count": 1200,
+        }
+        for model, worse in (("garch", 1.0), ("naive", 1.02))
+        for horizon in (1, 5)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _weights() -> pd.DataFrame:
+    rows = [
+        ("mean", "naive", 0.62, 0.41, 0.77),
+        ("mean", "sarimax", 0.38, 0.23, 0.59),
+        ("volatility", "garch", 0.81, 0.64, 0.90),
+        ("volatility", "naive", 0.19, 0.10, 0.36),
+    ]
+    return pd.DataFrame(rows, columns=["part", "model", "mean", "lowest", "highest"])
 
 
 def _pit(prices: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,12 @@ NIGHTS = 4
 HISTORY_START = dt.date(2021, 1, 4)
 SMALLER = {
     "universe": {"symbols": SYMBOLS, "history_start": HISTORY_START},
-    "forecasts": {"fit_window_sessions": 252, "holdout_sessions": 60},
+    "forecasts": {
+        "fit_window_sessions": 252,
+        "holdout_sessions": 60,
+        # Four nights are all there are to weigh models by.
+        "ensemble": {"record_sessions_min": 1},
+    },
     "gates": {"holdout_observations_min": 200},
 }
 

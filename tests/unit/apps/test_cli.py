@@ -163,6 +163,14 @@ def test_home_can_be_chosen_by_option(pmx: Pmx, tmp_path: Path) -> None:
     assert shown["settings"]["home"] == str(tmp_path)
 
 
+def test_shared_options_may_stand_before_the_command(pmx: Pmx, tmp_path: Path) -> None:
+    """A person writes them where other tools take them; an option of nobody is refused as ever."""
+    home = str(tmp_path / "here")
+    first = pmx("--json", "--home", home, "config", "show", real=True)
+    assert first[:2] == (0, pmx("config", "show", "--json", "--home", home, real=True)[1])
+    assert pmx("--hom", home, "config", "show", real=True)[0] == 2
+
+
 def test_config_show_masks_credentials(pmx: Pmx, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PMX_LEDGER_URL", "postgresql://me:hidden-pw@host/db")
     monkeypatch.setenv("PMX_ALPACA_KEY", "hidden-key")

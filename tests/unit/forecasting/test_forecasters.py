@@ -206,13 +206,14 @@ def test_sarimax_states_hold_what_statsmodels_finds(few, policy):
     """Parameters in units of log returns; another order leaves the old start unused."""
     from statsmodels.tsa.statespace.sarimax import SARIMAX
 
-    state = SarimaxForecaster(policy=policy).fit(few, session=_day(few, -1))[0]
+    fixed = policy.model_copy(update={"sarimax_order": "fixed"})
+    state = SarimaxForecaster(policy=fixed).fit(few, session=_day(few, -1))[0]
     window = few.values[0, -504:] * 64
     reference = SARIMAX(window, order=(1, 0, 0), trend="c").fit(disp=0, cov_type="none")
     assert state.params["ar1"] == pytest.approx(reference.params[1], abs=1e-4)
     assert state.params["variance"] * 64**2 == pytest.approx(reference.params[2], rel=1e-3)
 
-    other = ForecastPolicy(ar_order=0, ma_order=2)
+    other = ForecastPolicy(sarimax_order="fixed", ar_order=0, ma_order=2)
     refit = SarimaxForecaster(policy=other).fit(
         few.rows(("AAPL",)), session=_day(few, -1), start={"AAPL": state.params}
     )
@@ -228,7 +229,12 @@ def test_models_recover_the_parameters_of_a_market_they_made_up(as_of):
         variance = 4e-6 + 0.08 * garch[t - 1] ** 2 + 0.88 * variance
         garch[t] = np.sqrt(variance) * draws.normal()
     panel = _panel({"AR": ar[1:], "GARCH": garch[1:]})
-    policy = ForecastPolicy(fit_window_sessions=2999, garch_distribution="normal")
+    policy = ForecastPolicy(
+        fit_window_sessions=2999,
+        sarimax_order="fixed",
+        garch_models=("garch",),
+        garch_distributions=("normal",),
+    )
     mean = SarimaxForecaster(policy=policy).fit(panel, session=_day(panel, -1))[0].params
     volatility = GarchForecaster(policy=policy).fit(panel, session=_day(panel, -1))[1].params
     assert mean["ar1"] == pytest.approx(0.4, abs=0.07)

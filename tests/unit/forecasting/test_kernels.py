@@ -5,12 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quant.forecasting.kernels import (
-    ArmaParams,
+from quant.forecasting.kernels import ArmaParams, arma_filter, arma_forecast, arma_start
+from quant.forecasting.volatility_kernels import (
     GarchParams,
-    arma_filter,
-    arma_forecast,
-    arma_start,
     garch_filter,
     garch_forecast,
     garch_start,
@@ -33,13 +30,22 @@ def _garch(symbols=1) -> GarchParams:
     return GarchParams(
         mean=0.0005 * grow,
         omega=4e-6 / grow,
-        alpha=0.08 * np.ones(symbols),
+        alpha=0.04 * np.ones(symbols),
+        gamma=0.08 * np.ones(symbols),
         beta=0.9 / grow,
         backcast=4e-4 * grow,
     )
 
 
-ORDERS = [((0.3,), ()), ((), (0.4,)), ((0.5, -0.2), (0.3,)), ((0.2,), (0.4, -0.3, 0.1)), ((), ())]
+LONG = (0.3, 0.0, 0.0, 0.0, 0.4, -0.12)  # an AR(1) times a weekly one
+ORDERS = [
+    (LONG, (0.2,)),
+    ((0.3,), ()),
+    ((), (0.4,)),
+    ((0.5, -0.2), (0.3,)),
+    ((0.2,), (0.4, -0.3, 0.1)),
+    ((), ()),
+]
 
 
 @pytest.mark.parametrize(("ar", "ma"), ORDERS)
@@ -116,6 +122,7 @@ def test_the_garch_filter_agrees_with_arch(few, distribution):
         mean=np.array([fit.params["mu"]]),
         omega=np.array([fit.params["omega"]]),
         alpha=np.array([fit.params["alpha[1]"]]),
+        gamma=np.zeros(1),
         beta=np.array([fit.params["beta[1]"]]),
         backcast=np.array([squares @ weights / weights.sum()]),
     )

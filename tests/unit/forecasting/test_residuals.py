@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from quant.forecasting.residuals import jarque_bera_p, ljung_box_p, residual_diagnostics
+from quant.forecasting.residuals import (
+    explained_variance,
+    jarque_bera_p,
+    ljung_box_p,
+    residual_diagnostics,
+)
 
 
 def test_both_p_values_agree_with_the_libraries(few):
@@ -24,3 +29,10 @@ def test_white_normal_noise_passes_and_a_trend_does_not():
     assert fine["ljung_box_passes"]
     assert fine["jarque_bera_passes"]
     assert not residual_diagnostics(noise + np.linspace(-2, 2, 500))["ljung_box_passes"]
+
+
+def test_explained_variance_is_what_the_errors_lack_and_never_negative():
+    """Returns of plus and minus two, errors of half their size: three quarters are explained."""
+    returns = np.array([2.0, -2.0, 2.0, -2.0, np.nan])
+    assert explained_variance(returns / 2, returns) == pytest.approx(0.75)
+    assert explained_variance(returns * 2, returns) == 0.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from quant.core.errors import DataError
-from quant.forecasting.returns import ReturnPanel, why_unusable
+from quant.forecasting.returns import Regressors, ReturnPanel, why_unusable
 from quant.market.panel import BarPanel
 
 DAYS = np.arange("2022-01-03", "2022-01-08", dtype="datetime64[D]")
@@ -71,3 +71,34 @@ def test_the_reasons_are_in_plain_words():
         "its price has not moved in the last 3 sessions",
         None,
     ]
+
+
+def test_regressors_are_cut_and_picked_with_the_returns():
+    """A value stays beside its symbol and its session through every way of cutting."""
+    days = np.datetime64("2022-01-03") + np.arange(4)
+    values = np.arange(24.0).reshape(2, 3, 4)
+    panel = ReturnPanel(
+        symbols=("A", "B", "C"),
+        sessions=days,
+        values=np.zeros((3, 4)),
+        regressors=Regressors(names=("x", "y"), values=values),
+    )
+    until = panel.until(days[2].item()).last(2).rows(("C", "A")).regressors
+    assert until is not None
+    np.testing.assert_array_equal(until.values, values[:, [2, 0]][:, :, 1:3])
+    picked = panel.at_rows([1]).regressors.pick(("y",))
+    np.testing.assert_array_equal(picked.values, values[1:, [1]])
+    with pytest.raises(DataError, match="there is no regressor z"):
+        picked.pick(("z",))
+
+
+def test_regressors_of_another_shape_or_infinite_are_refused():
+    """They would stand beside the wrong return."""
+    days = np.datetime64("2022-01-03") + np.arange(4)
+    wrong = Regressors(names=("x",), values=np.zeros((1, 2, 4)))
+    with pytest.raises(ValueError, match="regressors must be of shape"):
+        ReturnPanel(symbols=("A",), sessions=days, values=np.zeros((1, 4)), regressors=wrong)
+    with pytest.raises(ValueError, match="finite or missing"):
+        Regressors(names=("x",), values=np.full((1, 1, 1), np.inf))
+    with pytest.raises(ValueError, match="named once each"):
+        Regressors(names=("x", "x"), values=np.zeros((2, 1, 1)))

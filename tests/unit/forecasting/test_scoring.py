@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from quant.core.errors import DataError
-from quant.forecasting.scoring import SCORE_COLUMNS, aggregate, pit_histogram, realise, score
+from quant.forecasting.regimes import regimes_on
+from quant.forecasting.scoring import (
+    SCORE_COLUMNS,
+    aggregate,
+    night_figures,
+    pit_histogram,
+    realise,
+    score,
+)
 from quant.market.panel import BarPanel
 
 DAYS = np.array(["2022-12-22", "2022-12-23", "2022-12-27", "2022-12-28"], dtype="datetime64[D]")
@@ -43,6 +51,8 @@ def _realised(value: float) -> pd.DataFrame:
             "horizon_days": [1],
             "realised_session": [dt.date(2022, 12, 23)],
             "realised": [value],
+            "usual_change": [0.02],
+            "regime": ["calm"],
         }
     )
 
@@ -75,6 +85,8 @@ def test_every_score_of_one_forecast_by_hand():
     assert row["error"] == pytest.approx(0.03)
     assert row["squared_error"] == pytest.approx(0.0009)
     assert row["absolute_error"] == pytest.approx(0.03)
+    assert row["scaled_error"] == pytest.approx(1.5)  # 3 % where 2 % is a usual day
+    assert row["regime"] == "calm"
     # On a price of 100: |e^0.01 - e^0.04| * 200 / (100 e^0.01 + 100 e^0.04).
     low, high = 100 * np.exp(0.01), 100 * np.exp(0.04)
     assert row["symmetric_error"] == pytest.approx(2 * (high - low) / (high + low))
@@ -108,6 +120,12 @@ def test_pooled_figures_by_hand():
     assert row["bias"] == pytest.approx(-0.005)
     assert row["rmse"] == pytest.approx(np.sqrt((0.0009 + 0.0016) / 2))
     assert row["mae"] == pytest.approx(0.035)
+    assert row["mase"] == pytest.approx(1.75)
+    assert row["pit_mean"] == pytest.approx((0.876909 + 0.05) / 2, abs=1e-6)
+    assert row["pit_deviation"] == pytest.approx((0.876909 - 0.05) / 2, abs=1e-6)
+    assert row["tracking_error"] == pytest.approx(0.035)  # +3.5 and -3.5 % about the bias
+    assert row["smape"] == pytest.approx(np.tanh(0.015) + np.tanh(0.02))
+    assert row["pinball"] == pytest.approx((0.0078 + 0.0108) / 2)
     assert row["directional_accuracy"] == 0.5
     assert (row["coverage_50"], row["coverage_90"]) == (0.0, 1.0)
     with pytest.raises(DataError, match="no scores to pool"):
@@ -127,6 +145,8 @@ def test_a_calibrated_forecast_fills_every_slice_alike():
             "horizon_days": 1,
             "realised_session": days,
             "realised": outcomes,
+            "usual_change": 0.02,
+            "regime": "normal",
         }
     )
     scores = score(forecasts, realised)
@@ -134,3 +154,60 @@ def test_a_calibrated_forecast_fills_every_slice_alike():
     assert shares.sum() == pytest.approx(1.0)
     assert np.abs(shares - 0.1).max() < 3 * np.sqrt(0.1 * 0.9 / 10_000)
     assert scores["in_90"].mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_the_usual_change_is_of_the_year_before_and_of_the_same_horizon():
+    """Log closes 0, 1, 1, 4: one-day changes up to the third day are 1 and 0."""
+    bars = _bars(np.exp([0.0, 1.0, 1.0, 4.0]))
+    asked = pd.concat([_forecasts(session=DAYS[2].item()), _forecasts(session=DAYS[1].item())])
+    found = realise(asked, bars).set_index("session")["usual_change"]
+    assert found[DAYS[2].item()] == pytest.approx(0.5)
+    assert found[DAYS[1].item()] == pytest.approx(1.0)
+    two = realise(_forecasts(session=DAYS[1].item(), horizon_days=2), bars)
+    assert np.isnan(two["usual_change"].iloc[0])
+
+
+def test_an_error_has_no_scale_where_the_price_had_not_moved():
+    """Unknown, and not infinite."""
+    still = score(_forecasts(), _realised(0.04).assign(usual_change=0.0))
+    assert np.isnan(still["scaled_error"].iloc[0])
+
+
+def test_regimes_are_thirds_of_a_symbols_own_past():
+    """Volatility that rises every month is always at its wildest; one that falls at its calmest."""
+    months = np.repeat(np.arange(1, 31), 21) * 0.001
+    signs = np.where(np.arange(len(months)) % 2, 1.0, -1.0)
+    rows = np.stack([months * signs, months[::-1] * signs, np.full(len(months), np.nan)])
+    assert regimes_on(rows, [629])[:, 0].tolist() == ["wild", "calm", "unknown"]
+    # After 271 returns there are 251 monthly volatilities, one fewer than needed.
+    assert regimes_on(rows, [270, 271])[0].tolist() == ["unknown", "wild"]
+
+
+def test_a_third_of_the_days_of_real_stocks_is_of_each_regime(stocks):
+    """Not exactly: each day is placed in the two years before it."""
+    labels = regimes_on(stocks.values, range(600, 1099))
+    shares = [(labels == name).mean() for name in ("calm", "normal", "wild")]
+    assert sum(shares) == pytest.approx(1.0)
+    assert min(shares) > 0.2
+
+
+def test_the_future_cannot_change_a_regime(stocks):
+    """Returns after the day are rewritten."""
+    changed = stocks.values.copy()
+    changed[:, 801:] = 0.5
+    for places in ([800], [750, 800]):
+        np.testing.assert_array_equal(
+            regimes_on(changed, places), regimes_on(stocks.values, places)
+        )
+
+
+def test_a_trackers_figures_are_named_by_horizon_and_regime():
+    """Two forecasts of one model, one calm and one wild."""
+    wild = _realised(-0.03).assign(regime="wild")
+    both = pd.concat([score(_forecasts(), _realised(0.04)), score(_forecasts(), wild)])
+    figures = night_figures(both)
+    assert figures["rmse_h1"] == pytest.approx(np.sqrt((0.0009 + 0.0016) / 2))
+    assert figures["pinball_h1_calm"] == pytest.approx(0.0078)
+    assert figures["pinball_h1_wild"] == pytest.approx(0.0108)
+    assert figures["coverage_90_h1_wild"] == 1.0
+    assert "directional_accuracy_h1_calm" not in figures

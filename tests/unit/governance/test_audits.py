@@ -128,6 +128,25 @@ def test_an_audit_compares_with_the_best_single_model_over_the_same_symbols():
     assert audits_of(scores, model="combined", against=["naive"], horizon_days=5) == []
 
 
+def test_a_model_that_joins_later_does_not_end_the_record():
+    """No score of "new" on the first day, but it is the best on the second."""
+    days = [DAY, DAY + dt.timedelta(days=1)]
+    scores = pd.DataFrame(
+        [
+            {"symbol": "AAA", "session": day, "model": m, "horizon_days": 1, "squared_error": value}
+            for day, models in zip(
+                days,
+                [{"combined": 0.04, "naive": 0.09}, {"combined": 0.04, "naive": 0.09, "new": 0.01}],
+                strict=True,
+            )
+            for m, value in models.items()
+        ]
+    )
+    first, second = audits_of(scores, model="combined", against=["naive", "new"])
+    assert (first.session, first.baseline) == (days[0], "naive")
+    assert (second.session, second.baseline) == (days[1], "new")
+
+
 def test_a_model_is_refused_in_plain_words():
     """The sentence that stands in the report."""
     verdict = judge_model(_holdout(1.41), POLICY)

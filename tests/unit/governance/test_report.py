@@ -10,6 +10,7 @@ import pytest
 from quant.core.errors import DataError
 from quant.governance.report import build_report
 from quant.governance.report_inputs import COLUMNS, ReportInputs, empty_frame
+from quant.governance.report_sentences import record_sentence
 from quant.governance.report_tables import ROWS_MAX
 from quant.governance.report_words import GATE_WORDS, Kind, gate_words, written
 from tests.support.report_book import book_inputs
@@ -166,3 +167,39 @@ def test_what_the_night_knows_about_its_prices_stands_beside_the_curve():
     """Survivorship is a fact about the data that only whoever loads it can know."""
     inputs = replace(book_inputs(300), facts={"caution": "These companies survived."})
     assert build_report(inputs).caution == "These companies survived."
+
+
+def test_the_record_against_the_best_single_model_is_one_sentence():
+    """Against GARCH 0.56 % larger, against naive drift smaller: GARCH is the best single model."""
+    rows = pd.DataFrame(
+        {
+            "model": ["garch", "naive", "garch"],
+            "horizon_days": [1, 1, 5],
+            "rmse": [0.0180, 0.0190, 0.0100],
+            "combined_rmse": [0.0181, 0.0181, 0.0400],
+            "count": [1200, 1200, 1180],
+        }
+    )
+    assert record_sentence(rows, limit=0.10) == (
+        "On record, over 1,200 one-day forecasts, the combined error is 0.56 % larger than that of "
+        "the best single model, garch; the audit allows 10.00 %."
+    )
+    assert record_sentence(rows.iloc[:0], limit=0.10) == ""
+
+
+def test_a_combined_forecast_that_is_worse_than_the_limit_is_called_a_violation():
+    """A fifth worse than GARCH; the page says so where it shows the scores."""
+    rows = pd.DataFrame(
+        {
+            "model": ["garch"],
+            "horizon_days": [1],
+            "rmse": [0.010],
+            "combined_rmse": [0.012],
+            "count": [1],
+        }
+    )
+    report = build_report(ReportInputs(rivals=rows, facts={"rmse_excess_max_fraction": 0.1}))
+    assert report.record_sentence == (
+        "On record, over 1 one-day forecast, the combined error is 20.00 % larger than that of the "
+        "best single model, garch: a violation, since the audit allows 10.00 %."
+    )

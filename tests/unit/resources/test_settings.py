@@ -41,6 +41,12 @@ def test_a_relative_home_becomes_absolute_since_servers_run_in_other_folders() -
 @pytest.mark.parametrize(
     ("name", "value", "kind", "remedy"),
     [
+        (
+            "PMX_FIT_BACKEND",
+            "spark",
+            "text of 5 characters",
+            "loky, threading, sequential, dask, ray, dask://host:port or ray://host:port",
+        ),
         ("PMX_WORKERS", "many", "text of 4 characters", "a whole number from 1 to 256"),
         ("PMX_WORKERS", "0", "a whole number", "a whole number from 1 to 256"),
         ("PMX_WORKERS", "1.5", "a decimal number", "a whole number from 1 to 256"),
@@ -71,6 +77,8 @@ def test_a_wrong_value_names_the_variable_its_kind_and_the_remedy(
 
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert Settings.from_env({"PMX_WORKERS": " ", "PMX_BOOK": ""}).book == "paper"
+    assert Settings.from_env({}).fit_backend is None
+    assert Settings.from_env({"PMX_FIT_BACKEND": "ray"}).fit_backend == "ray"
 
 
 def test_an_unknown_variable_is_warned_about_with_the_nearest_known_one() -> None:

@@ -26,7 +26,7 @@ from assets.governing import (
 from quant.core.errors import DataError, UsageError
 from quant.execution import Outcome, SubjectKind
 from quant.governance.records import AuditCounted, CertificateIssued, RoleChanged
-from quant.governance.selection import champion, roles
+from quant.governance.selection import champion, changes, roles
 from resources.desk import Desk
 from resources.settings import Settings
 from resources.warehouse import Provenance
@@ -87,7 +87,7 @@ def desk(own_home: Settings):
         yield opened
 
 
-SKILLED = {"garch": 0.64, "sarimax": 0.60, "persistence": 0.5}
+SKILLED = {"garch": 0.66, "sarimax": 0.58, "persistence": 0.5}
 
 
 def test_a_sprint_decides_and_the_same_window_is_never_counted_twice(own_home):
@@ -159,10 +159,8 @@ def test_promotion_cannot_be_forced_through_mlflow(desk):
     from resources.model_aliases import open_registry, sync_aliases
 
     client = open_registry(desk.settings.mlflow_url)
-    client.create_registered_model("pmx.sarimax")
-    run = client.create_run(client.create_experiment("x"))
-    client.create_model_version("pmx.sarimax", source="file:///nowhere", run_id=run.info.run_id)
-    client.set_registered_model_alias("pmx.sarimax", "champion", "1")
+    newest = newest_version(client, "pmx.sarimax")
+    client.set_registered_model_alias("pmx.sarimax", "champion", str(newest))
 
     records = journal_of(desk).records()
     assert champion(records) == ""
@@ -171,13 +169,7 @@ def test_promotion_cannot_be_forced_through_mlflow(desk):
     assert not client.get_registered_model("pmx.sarimax").aliases
 
     # A role that was written without a certificate is not shown either.
-    journal_of(desk).append(
-        [
-            RoleChanged(
-                model="sarimax", role="champion", session=dt.date(2022, 1, 3), actor="x", reason=""
-            )
-        ]
-    )
+    forge(desk, "sarimax", "champion")
     held = roles(journal_of(desk).records())
     said = objections(desk, list(held), on=newest_session(desk), records=journal_of(desk).records())
     assert sync_aliases(client, held, objections=said).left == {
@@ -186,11 +178,56 @@ def test_promotion_cannot_be_forced_through_mlflow(desk):
     assert not client.get_registered_model("pmx.sarimax").aliases
 
     # With one it is, on the newest version.
-    client.create_model_version("pmx.sarimax", source="file:///nowhere", run_id=run.info.run_id)
     assert sync_aliases(client, held, objections={"sarimax": ""}).set == {
-        "sarimax": "champion on version 2"
+        "sarimax": f"champion on version {newest}"
     }
-    assert client.get_model_version_by_alias("pmx.sarimax", "champion").version == "2"
+    assert int(client.get_model_version_by_alias("pmx.sarimax", "champion").version) == newest
+
+
+def newest_version(client, name: str) -> int:
+    return max(int(one.version) for one in client.search_model_versions(f"name = '{name}'"))
+
+
+def forge(desk: Desk, model: str, role: str, *, session: dt.date | None = None) -> RoleChanged:
+    """A change of role that no command and no sensor made."""
+    change = RoleChanged(
+        model=model,
+        role=role,
+        session=session or newest_session(desk),
+        actor="nobody",
+        reason="",
+        number=len(changes(journal_of(desk).records())),
+    )
+    journal_of(desk).append([change])
+    return change
+
+
+def test_a_forged_champion_is_demoted_at_the_first_look(desk):
+    """Somebody wrote the role past every command: the sensor finds no certificate behind it."""
+    forge(desk, "sarimax", "champion")
+    acted = look_for_demotion(desk)
+    assert acted.is_change
+    assert "sarimax has no certificate" in acted.reason
+    assert champion(journal_of(desk).records()) == ""
+
+
+def test_looking_again_or_after_a_backfill_promotes_nobody(desk):
+    """The promotion sensor on scores that were all computed again, five times over."""
+    from assets.order.decide import verdict_events
+
+    plant(desk, skill=SKILLED)
+    assert look_for_promotion(desk).model == "garch"
+    demote(desk, "garch", actor="ada", reason="test")
+    before = [change.model for change in changes(journal_of(desk).records())]
+    for _ in range(5):
+        plant(desk, skill=SKILLED)
+        said = look_for_promotion(desk)
+        assert said.model != "garch"
+    after = [change.model for change in changes(journal_of(desk).records())]
+    # Of the others one may lead, once; the demoted one never comes back by itself.
+    assert after[len(before) :] in ([], ["sarimax"])
+    events = verdict_events(desk, newest_session(desk), ORIGIN)
+    assert not [one for one in events if one.subject == "garch" and one.outcome is Outcome.PASS]
 
 
 def test_a_degraded_champion_goes_its_orders_stop_and_the_one_before_leads_again(desk):
@@ -236,22 +273,103 @@ def test_an_unreachable_registry_changes_nothing_but_is_said_loudly(desk, monkey
     assert champion(journal_of(desk).records()) == "garch"
 
 
-def test_a_demoted_model_gets_no_passing_verdict_from_a_good_hold_out(desk):
-    """Verdicts of sessions before the demotion stay what they were."""
-    from assets.history import histories
-    from assets.model.verdicts import judge
+def passed_verdicts(desk: Desk) -> dict[str, dt.date]:
+    """Models that the nights found fit to trade on, and since when."""
+    rows = desk.warehouse.rows("SELECT model, session FROM model.verdicts WHERE passed")
+    return dict(rows)
 
-    day = newest_session(desk)
-    demote(desk, "garch", actor="ada", reason="test")
-    [row] = [row for row in judge(histories(desk, [day])[0]) if row["model"] == "garch"]
-    before = [
-        row
-        for row in judge(histories(desk, [day - dt.timedelta(days=1)])[0])
-        if row["model"] == "garch"
+
+def test_a_demoted_model_trades_nothing_however_good_its_hold_out_is(desk):
+    """Its verdict is written again by a backfill, the night is decided again: the ledger says no.
+
+    Until it has a role again, for which it needs a certificate of a later session.
+    """
+    from assets.order.decide import verdict_events
+
+    model, judged = "garch", passed_verdicts(desk)["garch"]
+    demote(desk, model, actor="ada", reason="test")
+    with desk.ledger(write=True) as ledger:
+        for code in ("as it was", "code that is new"):
+            origin = Provenance(run_id="again", snapshot_id=1, code_version=code)
+            ledger.append_all(verdict_events(desk, newest_session(desk), origin))
+        verdict = ledger.verdict(model, kind=SubjectKind.MODEL)
+        strategy = ledger.verdict("ts_edge", kind=SubjectKind.STRATEGY)
+    assert verdict is not None
+    assert strategy is not None
+    assert (verdict.outcome, strategy.outcome) == (Outcome.FAIL, Outcome.FAIL)
+    assert verdict.session >= judged
+    assert f"{model} was demoted" in strategy.reason
+    for role in ("shadow", "challenger", "champion"):
+        with pytest.raises(NotCertifiedError, match="no certificate"):
+            promote(desk, model, actor="ada", role=role)
+
+
+def test_the_combination_can_be_demoted_and_its_strategy_stops(desk):
+    """It has no hold-out of its own, only parts that are sound."""
+    from assets.order.decide import verdict_events
+
+    demote(desk, "combined", actor="ada", reason="test")
+    with desk.ledger() as ledger:
+        at_once = ledger.verdict("ts_edge", kind=SubjectKind.STRATEGY)
+    [tonight] = [
+        one
+        for one in verdict_events(desk, newest_session(desk), ORIGIN)
+        if one.subject == "ts_edge"
     ]
-    assert not row["passed"]
-    assert "demoted" in row["reason"]
-    assert "demoted" not in before[0]["reason"]
+    assert at_once is not None
+    assert (at_once.outcome, tonight.outcome) == (Outcome.FAIL, Outcome.FAIL)
+    assert "combined was demoted" in tonight.reason
+
+
+def test_decisions_from_before_a_demotion_replay_the_same(own_home):
+    """Demoted on the very session whose verdict let the trades through: the past stays as it was.
+
+    A role that is given back later changes nothing in it either.
+    """
+    from apps.cli import replay
+
+    with Desk(own_home) as desk:
+        for model, session in passed_verdicts(desk).items():
+            forge(desk, model, "", session=session)
+    found = replay.run(small_cli(own_home), every=True, verify=True)
+    assert found.results
+    assert [one.first_difference for one in found.failed] == []
+
+
+def test_without_a_verdict_in_the_ledger_nothing_trades_whatever_else_is_wrong(desk):
+    """The journal was forged, MLflow's alias is set, and the graph decided to buy: it is refused.
+
+    The intent is one of the book's own, but for its models: one that nobody ever judged.
+    """
+    from quant.execution.book import BookPolicy
+    from quant.execution.events import IntentRecorded, Mode
+    from quant.execution.gates import Desk as Surroundings
+    from quant.execution.gates import admit
+    from quant.execution.paper import PaperCostPolicy
+    from resources.model_aliases import open_registry
+
+    client = open_registry(desk.settings.mlflow_url)
+    client.create_registered_model("pmx.oracle")
+    run = client.create_run(client.create_experiment("oracle"))
+    client.create_model_version("pmx.oracle", source="file:///nowhere", run_id=run.info.run_id)
+    client.set_registered_model_alias("pmx.oracle", "champion", "1")
+    forge(desk, "oracle", "champion")
+    with desk.ledger() as ledger:
+        intent = next(
+            event.intent for event in ledger.events() if isinstance(event, IntentRecorded)
+        )
+        surroundings = Surroundings(
+            session=intent.valid_session,
+            book=ledger.book(intent.book),
+            mode=Mode.NORMAL,
+            verdict=lambda kind, name: ledger.verdict(name, kind=kind),
+            policy=desk.policy("book", BookPolicy),
+            costs_of=lambda _symbol: PaperCostPolicy(),
+        )
+        orders, refusals = admit([dataclasses.replace(intent, models=("oracle",))], surroundings)
+    assert orders == []
+    assert [one.gate for one in refusals] == ["verdict"]
+    assert "holds no verdict on model oracle" in refusals[0].reason
 
 
 def test_gates_in_the_file_cannot_loosen_what_was_judged_by(own_home):

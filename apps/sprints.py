@@ -21,15 +21,22 @@ if TYPE_CHECKING:
 
 # Audits a commit: a crash costs at most these, and the next run goes on behind them.
 CHUNK: Final = 10
+# The model and flag whose two sides need no forecasts of their own.
+COMPUTED: Final = ("combined", "regime")
 
 
 def variant(model: str, arm: str) -> str:
-    """Whose forecasts an arm is about: FLAG=on is the model's variant `<model>_<flag>`."""
+    """Whose forecasts an arm is about: FLAG=on is the model's variant `<model>_<flag>`.
+
+    The two sides of `regime` are computed from the scores, and differ in the flag alone.
+    """
     if not arm:
         return model
     flag, sign, side = arm.partition("=")
     if not sign or side not in {"on", "off"} or not flag.isidentifier():
         raise UsageError(f"there is no arm {arm[:40]!r}", remedy="write it as regime=on or =off")
+    if (model, flag) == COMPUTED:
+        return f"{model}_{flag}_{side}"
     return f"{model}_{flag}" if side == "on" else model
 
 
@@ -114,9 +121,23 @@ def _audits(desk: Desk, name: str, model: str, symbols: Sequence[str]) -> "list[
             f"{model!r} is not audited", remedy=f"choose one of: {', '.join(sorted(AGAINST))}"
         )
     scores = desk.warehouse.read(
-        "SELECT session, symbol, model, horizon_days, squared_error FROM audit.forecast_scores "
+        "SELECT session, symbol, model, horizon_days, error, squared_error, regime "
+        "FROM audit.forecast_scores "
         "WHERE horizon_days = 1 AND symbol IN (SELECT unnest(?::VARCHAR[])) "
         "ORDER BY session, symbol, model",
         [list(symbols)],
     )
+    if name.startswith(f"{'_'.join(COMPUTED)}_") and len(scores):
+        scores = _with_regime_arm(scores, name)
     return audits_of(scores, model=name, against=against)
+
+
+def _with_regime_arm(scores: "pd.DataFrame", name: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    from quant.governance.arms import regime_arm
+
+    arm = regime_arm(
+        scores, name=name, models=AGAINST[COMPUTED[0]], knows_regimes=name.endswith("_on")
+    )
+    return pd.concat([scores, arm], ignore_index=True)

@@ -167,7 +167,8 @@ def promote(
         why = objections(desk, [model], on=session, records=records)[model]
         if why:
             raise NotCertifiedError(
-                f"{model} was not promoted: {why}", remedy=f"pmx models certify {model}"
+                f"{model} was not promoted: {why}",
+                remedy=f"pmx models certify {model} shows every gate and issues a new certificate",
             )
         if wanted is Role.CHAMPION and champion(records) == model:
             return Acted(model=model, role=role, reason="it leads already", is_change=False)
@@ -293,7 +294,7 @@ def newest_session(desk: Desk) -> dt.date:
 
 def show_roles(desk: Desk) -> Acted:
     """Make MLflow's aliases say what the journal says."""
-    return _shown(desk, "", "", "the registry shows the roles of the journal")
+    return _shown(desk, "", "", "MLflow was told the roles of the journal")
 
 
 def _shown(desk: Desk, model: str, role: str, reason: str) -> Acted:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Audits a commit: a crash costs at most these, and the next run goes on behind them.
 CHUNK: Final = 10
+# Sessions a research run: a crash costs at most these, and a sprint of twenty is one run.
+PIECE: Final = 25
 # The model and flag whose two sides need no forecasts of their own.
 COMPUTED: Final = ("combined", "regime")
 
@@ -88,7 +90,10 @@ def run_sprint(
 def compute_missing(
     settings: Settings, *, until: dt.date, audits: int, on_step: Callable[[str], None]
 ) -> None:
-    """Research for the sessions that a sprint needs; trades nothing, and resumes where it was."""
+    """Research for the sessions that a sprint needs; trades nothing, and resumes where it was.
+
+    A home without history is given the bundled one, where that is its source.
+    """
     from apps.backfills import JOB, chunks, sessions_between
     from apps.night import night_runner
 
@@ -97,10 +102,39 @@ def compute_missing(
         begin = until - dt.timedelta(days=10 + audits * 3 // 2)
         begin = max(begin, runner.desk.universe.history_start)
         days = sessions_between(runner, begin, until)[-(audits + 1) :]
-        for part in chunks(runner, days, size=max(20, audits + 1), again=False):
+        _require_history(runner.desk, days[0], on_step)
+        for part in chunks(runner, days, size=PIECE, again=False):
             if not part.is_done:
                 runner.run_job(JOB, part.sessions[0], part.sessions[-1])
             on_step(f"up to {part.sessions[-1]}")
+
+
+def _require_history(desk: Desk, first: dt.date, on_step: Callable[[str], None]) -> None:
+    """Models without their fit window would say nothing, and drift alone would be audited."""
+    from apps.loading import load_sample
+    from quant.forecasting.policy import ForecastPolicy
+    from resources.market_data.policy import SourcesPolicy
+
+    is_bundled = "sample" in desk.policy("sources", SourcesPolicy).priority
+    needed = desk.policy("forecasts", ForecastPolicy).fit_window_sessions
+    if _sessions_before(desk, first) < needed and is_bundled:
+        load_sample(desk, until=first, run_id=f"load:{first}")
+        on_step("bundled history loaded")
+    found = _sessions_before(desk, first)
+    if found < needed:
+        raise DataError(
+            f"there are {found} sessions of bars before {first}, the models are fitted on {needed}",
+            remedy="pmx ingest brings earlier bars in; or ask for fewer audits",
+        )
+
+
+def _sessions_before(desk: Desk, day: dt.date) -> int:
+    rows = desk.warehouse.rows(
+        "SELECT count(DISTINCT session) FROM clean.daily_bars WHERE session < ? AND basis = ? "
+        "AND symbol IN (SELECT unnest(?::VARCHAR[]))",
+        [day, str(desk.universe.basis), list(desk.universe.symbols)],
+    )
+    return int(rows[0][0])
 
 
 def _lifts(audits: "Sequence[Audit]") -> "pd.Series | None":

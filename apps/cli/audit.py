@@ -56,7 +56,8 @@ class Sprint(CommandResult):
             )
         console.print(
             f"{self.closed_trades} trades closed in these sessions, "
-            f"{self.profit_per_trade or 'no'} net profit each, {self.premature_exits} before their horizon; "
+            f"{self.profit_per_trade or 'no'} net profit each, "
+            f"{self.premature_exits} before their horizon; "
             f"{self.fills_attributed} of the book's {self.fills} fills lead to their signal.",
             soft_wrap=True,
         )

@@ -52,7 +52,9 @@ class Sprint(CommandResult):
         if self.lift_fraction is not None:
             better = "smaller" if self.lift_fraction >= 0 else "larger"
             console.print(
-                f"Error {abs(self.lift_fraction):.2%} {better} than the best single model's."
+                f"Error {abs(self.lift_fraction):.2%} {better} than that of each session's best "
+                "single model, which is known only afterwards.",
+                soft_wrap=True,
             )
         console.print(
             f"{self.closed_trades} trades closed in these sessions, "

@@ -98,11 +98,64 @@ def test_a_sprint_decides_and_the_same_window_is_never_counted_twice(own_home):
     assert first == again
     assert first.counted == first.effective_audits == 5 or first.decision == "INCONCLUSIVE"
     with Desk(own_home) as desk:
-        records = journal_of(desk).records()
-    counted = [one for one in records if isinstance(one, AuditCounted)]
-    assert len(counted) == first.counted
+        assert len(audits_counted(desk)) == first.counted
     assert trials.run(cli, family="audit.combined").families[0].trials == 1
     assert first.fills == first.fills_attributed > 0
+
+
+def test_a_sprint_that_dies_in_the_middle_goes_on_and_counts_nothing_twice(desk, monkeypatch):
+    """Two audits a commit; the process ends after the first commit, and after the second again."""
+    from apps import sprints
+
+    monkeypatch.setattr(sprints, "CHUNK", 2)
+    asked = {"model": "combined", "arm": "", "asked": 20, "symbols": SYMBOLS}
+    counts = []
+
+    def die(_count: int) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            sprints.run_sprint(desk, **asked, on_audit=die)
+        counts.append(len(audits_counted(desk)))
+    found = sprints.run_sprint(desk, **asked)
+    assert counts == [2, 4]
+    assert len(found) == len(audits_counted(desk)) == 5
+    assert len({one.key for one in audits_counted(desk)}) == 5
+
+
+def audits_counted(desk: Desk) -> list[AuditCounted]:
+    return [one for one in journal_of(desk).records() if isinstance(one, AuditCounted)]
+
+
+def test_both_sides_of_the_regime_flag_are_audited_over_the_same_windows(own_home):
+    """Five windows are enough here; with so little past in each regime the sides are the same."""
+    config = own_home.config_dir / "gates.yaml"
+    config.write_text(
+        config.read_text().replace("audit_observations_min: 10", "audit_observations_min: 4")
+    )
+    found = audit.compare(small_cli(own_home), "regime")
+    assert found.pairs == 5
+    assert (found.winner, found.exit_code) == ("", 1)
+    assert found.uplift_fraction == pytest.approx(0.0, abs=0.01)
+    with Desk(own_home) as desk:
+        arms = {one.arm: one.model for one in audits_counted(desk)}
+    assert arms == {
+        "regime=off": "combined_regime_off",
+        "regime=on": "combined_regime_on",
+    }
+
+
+def test_a_home_without_history_is_not_audited_by_drift_alone(own_home):
+    """Where the models' fit window is not there, a sprint says so instead of computing."""
+    from apps import sprints
+
+    config = own_home.config_dir / "sources.yaml"
+    config.write_text(config.read_text().replace("priority: [sample]", "priority: [folder]"))
+    with pytest.raises(DataError, match="fitted on 252"):
+        sprints.compute_missing(
+            own_home, until=dt.date(2020, 6, 30), audits=20, on_step=lambda _words: None
+        )
 
 
 def test_a_sprint_over_other_symbols_is_another_sprint(own_home):
@@ -112,8 +165,8 @@ def test_a_sprint_over_other_symbols_is_another_sprint(own_home):
     assert trials.run(cli, family="audit.combined").families[0].trials == 2
     with pytest.raises(UsageError, match="no arm"):
         audit.sprint(cli, arm="regime")
-    with pytest.raises(DataError, match="combined_regime"):
-        audit.sprint(cli, arm="regime=on")
+    with pytest.raises(DataError, match="combined_weather"):
+        audit.sprint(cli, arm="weather=on")
     with pytest.raises(UsageError, match="not audited"):
         audit.sprint(cli, model="oracle")
 

@@ -15,8 +15,10 @@ from resources.desk import Desk
 from resources.settings import Settings
 
 if TYPE_CHECKING:
+    import dagster as dg
     import pandas as pd
 
+    from apps.night import NightRunner
     from quant.governance.audits import Audit
 
 # Audits a commit: a crash costs at most these, and the next run goes on behind them.
@@ -90,11 +92,12 @@ def run_sprint(
 def compute_missing(
     settings: Settings, *, until: dt.date, audits: int, on_step: Callable[[str], None]
 ) -> None:
-    """Research for the sessions that a sprint needs; trades nothing, and resumes where it was.
+    """Forecasts and scores that a sprint needs; what nights have scored stands as it is.
 
-    A home without history is given the bundled one, where that is its source.
+    Trades nothing, and goes on where it was stopped. A home without history is given the bundled
+    one, where that is its source.
     """
-    from apps.backfills import JOB, chunks, sessions_between
+    from apps.backfills import sessions_between
     from apps.night import night_runner
 
     with night_runner(settings) as runner:
@@ -102,11 +105,42 @@ def compute_missing(
         begin = until - dt.timedelta(days=10 + audits * 3 // 2)
         begin = max(begin, runner.desk.universe.history_start)
         days = sessions_between(runner, begin, until)[-(audits + 1) :]
+        missing = _unscored(runner.desk, days)
+        if not missing:
+            return
         _require_history(runner.desk, days[0], on_step)
-        for part in chunks(runner, days, size=PIECE, again=False):
-            if not part.is_done:
-                runner.run_job(JOB, part.sessions[0], part.sessions[-1])
-            on_step(f"up to {part.sessions[-1]}")
+        keys = upstream(runner, "audit/model_audits")
+        for start in range(0, len(days), PIECE):
+            piece = days[start : start + PIECE]
+            if missing.intersection(piece):
+                runner.run_assets(keys, piece[0], piece[-1])
+            on_step(f"up to {piece[-1]}")
+        runner.send_to_mlflow().result()
+
+
+def upstream(runner: "NightRunner", *names: str) -> "list[dg.AssetKey]":
+    """These assets and all that they are made of."""
+    from apps.selections import selected_keys
+
+    graph = runner.definitions.resolve_asset_graph()
+    found = set(selected_keys(runner.definitions, names))
+    waiting = list(found)
+    while waiting:
+        parents = graph.get(waiting.pop()).parent_keys - found
+        found |= parents
+        waiting.extend(parents)
+    together = {one for key in found for one in graph.get(key).execution_set_asset_keys}
+    return sorted(found | together, key=lambda key: key.path)
+
+
+def _unscored(desk: Desk, days: Sequence[dt.date]) -> set[dt.date]:
+    """Sessions whose outcome nobody has compared with a forecast; the first only forecasts."""
+    rows = desk.warehouse.rows(
+        "SELECT DISTINCT session FROM audit.forecast_scores WHERE horizon_days = 1 "
+        "AND model = 'combined' AND session BETWEEN ? AND ?",
+        [days[0], days[-1]],
+    )
+    return set(days[1:]) - {day for (day,) in rows}
 
 
 def _require_history(desk: Desk, first: dt.date, on_step: Callable[[str], None]) -> None:

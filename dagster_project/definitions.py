@@ -4,14 +4,22 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from assets.audit import decisions, forecast_scores, model_audits, nights, report
+from assets.audit import (
+    cost_estimates,
+    counterfactuals,
+    decisions,
+    forecast_scores,
+    model_audits,
+    nights,
+    report,
+)
 from assets.clean import daily_bars as clean_daily_bars
 from assets.feature import daily_features
 from assets.forecast import combined, garch, mssa_rl, naive, persistence, samossa, sarimax
 from assets.model import garch_fits, mssa_rl_fits, samossa_fits, sarimax_fits, verdicts
 from assets.order import records
 from assets.raw import corporate_actions, daily_bars
-from assets.signal import daily_signals
+from assets.signal import daily_signals, model_flags
 from assets.target import daily_weights
 from jobs.nightly import JOBS, SCHEDULES
 from resources.desk import Desk
@@ -37,9 +45,12 @@ ASSET_MODULES = [
     samossa,
     mssa_rl,
     combined,
+    model_flags,
     daily_signals,
     daily_weights,
     records,
+    cost_estimates,
+    counterfactuals,
     forecast_scores,
     model_audits,
     decisions,

@@ -23,6 +23,7 @@ from resources.settings import Settings, project_root
 
 if TYPE_CHECKING:
     from resources.companion import Companion
+    from resources.flags import FlagReader
     from resources.ledger.checkpoints import Checkpointer
     from resources.ledger.ledger import Ledger
     from resources.market_data.failover import FailoverSource
@@ -174,6 +175,18 @@ class Desk:
         from resources.tracking_outbox import TrackingOutbox
 
         return TrackingOutbox(self.settings.home / "outbox")
+
+    @cached_property
+    def flags(self) -> "FlagReader":
+        """The switches of models, read again when their file changes."""
+        from resources.flags import FILE_NAME, FlagReader
+
+        return FlagReader(self.settings.config_dir / FILE_NAME)
+
+    @property
+    def flags_record(self) -> Path:
+        """Where it is kept who moved which switch: beside the ledger, and apart from policy."""
+        return self.settings.home / "flags"
 
     @contextmanager
     def ledger(self, *, write: bool = False) -> Iterator["Ledger"]:

@@ -82,19 +82,12 @@ class Derivation:
         from assets.model.verdicts import COLUMNS, judge
         from assets.signal.decide import signal_rows
         from assets.target.sizing import target_rows
-        from quant.market.frontier import FrontierPolicy
-        from quant.portfolio.sizing import SizingPolicy
 
         desk = self.lakes.desk
         makers: dict[str, Callable[[], pd.DataFrame]] = {
             FEATURES: lambda: feature_rows(desk, sessions, warehouse=lake),
             SIGNALS: lambda: signal_rows(desk, sessions, provenance, warehouse=lake),
-            TARGETS: lambda: target_rows(
-                lake,
-                sessions,
-                desk.policy("sizing", SizingPolicy),
-                desk.policy("frontier", FrontierPolicy),
-            ),
+            TARGETS: lambda: target_rows(desk, sessions, warehouse=lake),
             VERDICTS: lambda: pd.DataFrame(
                 [
                     row

@@ -6,6 +6,7 @@ Does not belong here: sending anything. That is the trader's, once, inside the l
 """
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -43,6 +44,7 @@ class NightInputs:
     session: dt.date
     signals: Sequence[Mapping[str, Any]]
     weights: Mapping[str, float]  # by decision_id
+    skips: Mapping[str, str]  # by decision_id, why a larger position would make all of them worse
     stops_trading: str  # why tonight's data is too poor to trade on, or nothing
 
 
@@ -115,6 +117,11 @@ def night_inputs(desk: Desk, lake: "Warehouse", session: dt.date) -> NightInputs
         session=session,
         signals=signals.to_dict("records"),
         weights=dict(zip(targets["decision_id"], targets["weight"], strict=True)),
+        skips={
+            row.decision_id: "; ".join(json.loads(row.impact)["reasons"])
+            for row in targets.itertuples()
+            if row.impact_verdict == "skip"
+        },
         stops_trading=stop,
     )
 
@@ -256,6 +263,8 @@ def _gate(
     numbers |= {"held_weight": f"{held:.6f}", "wanted_weight": f"{wanted:.6f}"}
     if wanted == 0 and before.book.quantity(symbol) == 0:
         return "nothing_held", "expects a fall, and there is nothing to sell", numbers
+    if wanted > held and signal["decision_id"] in inputs.skips:
+        return "impact", inputs.skips[signal["decision_id"]], numbers
     sizing = desk.policy("sizing", SizingPolicy)
     if not needs_trade(held=held, wanted=wanted, policy=sizing):
         reason = (
@@ -325,5 +334,5 @@ def _trace(desk: Desk, signal: Mapping[str, Any], provenance: "Provenance") -> d
 
 
 def _numbers(signal: Mapping[str, Any]) -> dict[str, str]:
-    names = ("expected_return", "required_return", "round_trip_cost", "volatility")
+    names = ("expected_return", "required_return", "round_trip_cost", "volatility", "confidence")
     return {name: f"{signal[name]:.6f}" for name in names if signal[name] == signal[name]}

@@ -7,6 +7,8 @@ from assets.partitions import trading_days
 from dagster_project.definitions import ASSET_MODULES, build_defs
 
 ASSETS = [
+    "audit/cost_estimates",
+    "audit/counterfactuals",
     "audit/decisions",
     "audit/forecast_scores",
     "audit/model_audits",
@@ -32,6 +34,7 @@ ASSETS = [
     "raw/corporate_actions",
     "raw/daily_bars",
     "signal/daily_signals",
+    "signal/model_flags",
     "target/daily_weights",
 ]
 
@@ -70,7 +73,14 @@ CHECKS = [
 ]
 
 STAGES = ["raw", "clean", "feature", "model", "forecast", "signal", "target", "order", "audit"]
-BOOK = {"order/intents", "order/refusals", "order/fills", "audit/nights"}
+BOOK = {
+    "order/intents",
+    "order/refusals",
+    "order/fills",
+    "audit/cost_estimates",
+    "audit/counterfactuals",
+    "audit/nights",
+}
 
 
 @pytest.fixture(scope="module")

@@ -334,6 +334,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="config history",
+        target="apps.cli.config:history",
+        heading="House-keeping",
+        summary="List who changed which policy when, as the nights found it.",
+        examples=("pmx config history", "pmx config history --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
         name="heartbeat",
         target="apps.cli.heartbeat:run",
         heading="House-keeping",
@@ -357,7 +365,7 @@ GROUPS: Final[dict[str, str]] = {
     "broker": "Reach a broker and see what it says: check.",
     "gates": "See or loosen the limits: show, loosen, confirm.",
     "models": "Who leads, and why: list, certify, promote, rollback, sync.",
-    "config": "Print or check settings and policy: show, check.",
+    "config": "Print, check or trace settings and policy: show, check, history.",
     "decisions": "Judge the decision rules on years of prices: report.",
     "flags": "Switch models on and off: show, set.",
     "data": "Look at the data and its findings: quality.",

@@ -34,6 +34,7 @@ POLICY_FILES: Final[dict[str, str]] = {
     "frontier": "quant.market.frontier:FrontierPolicy",
     "gates": "quant.governance.audits:GatesPolicy",
     "limits": "quant.portfolio.limits:LimitsPolicy",
+    "llm": "resources.language.policy:LlmPolicy",
     "mssa_rl": "quant.forecasting.ssa_policy:MssaRlPolicy",
     "quality": "quant.market.quality_rules:QualityPolicy",
     "samossa": "quant.forecasting.ssa_policy:SsaPolicy",

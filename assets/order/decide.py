@@ -28,6 +28,7 @@ from quant.execution.events import (
 from quant.execution.orders import Intent, LedgerHead, Refusal
 from quant.market.calendars import next_session
 from quant.portfolio.sizing import SizingPolicy, needs_trade
+from quant.signals.router import Source
 from quant.signals.strategies import StrategiesPolicy
 from resources.desk import Desk
 from resources.reads import slice_of
@@ -248,6 +249,8 @@ def _gate(
         return "data_quality", inputs.stops_trading, numbers
     if symbol in taken:
         return "symbol_taken", f"{taken[symbol]} trades {symbol} tonight already", numbers
+    if signal["source"] == Source.LANGUAGE_MODEL.value and before.book.quantity(symbol):
+        return "language_model", "its word alone changes nothing that is held", numbers
     held = _held_weight(before, signal)
     wanted = inputs.weights.get(signal["decision_id"], 0.0)
     numbers |= {"held_weight": f"{held:.6f}", "wanted_weight": f"{wanted:.6f}"}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assets.signal.fallback import Word, language_sources, stored_words, words_hash
 from quant.core.identity import content_hash, decision_id
 from quant.market.frontier import FrontierPolicy
 from quant.portfolio.capital import CapitalPolicy, size_multiplier
@@ -22,11 +23,13 @@ from quant.signals.costs import CostPolicy, CostPrior
 from quant.signals.edge import EdgePolicy
 from quant.signals.flags import switched_off
 from quant.signals.generate import Action, Outlook, Signal, decide_signal
+from quant.signals.language import FallbackPolicy, capped_weight, own_volatility
 from quant.signals.recalibrate import CostEvidence, Posterior, posterior_of
 from quant.signals.router import Routed, Source, SourceSignal, route
 from quant.signals.strategies import StrategiesPolicy, Strategy
 from quant.signals.validator import Evidence, Standing, Validation, ValidationPolicy, validate
 from resources.desk import Desk
+from resources.language.policy import LlmPolicy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +50,7 @@ class DecisionPolicies:
     sizing: SizingPolicy
     capital: CapitalPolicy
     limits: LimitsPolicy
+    language: FallbackPolicy
 
     @classmethod
     def of(cls, desk: Desk) -> "DecisionPolicies":
@@ -62,6 +66,7 @@ class DecisionPolicies:
             sizing=desk.policy("sizing", SizingPolicy),
             capital=desk.policy("capital", CapitalPolicy),
             limits=desk.policy("limits", LimitsPolicy),
+            language=desk.policy("llm", LlmPolicy).fallback,
         )
 
     @property
@@ -89,6 +94,7 @@ class NightContext:
     standing: Standing
     multiplier: float
     evidence: Mapping[str, CostEvidence]
+    words: Mapping[str, Sequence[Word]]  # of language models, where the time series are silent
 
 
 def signal_rows(
@@ -128,10 +134,11 @@ def _strategy_rows(
     for around in _contexts(desk, lake, strategy, past, policies):
         items = inputs.get(around.session, [])
         costs = {item["symbol"]: _costs(desk, item["symbol"], around, policies) for item in items}
-        signals = {
-            item["symbol"]: _signal(item, costs[item["symbol"]].costs, around, policies)
+        spoken = {
+            item["symbol"]: _spoken(desk, strategy, item, costs[item["symbol"]], around, policies)
             for item in items
         }
+        signals = {symbol: signal for symbol, (signal, _) in spoken.items()}
         alike = _alike(desk, signals, around, policies)
         for item in items:
             symbol = item["symbol"]
@@ -139,7 +146,7 @@ def _strategy_rows(
                 desk,
                 strategy,
                 item,
-                signals[symbol],
+                *spoken[symbol],
                 costs[symbol],
                 alike[symbol],
                 around,
@@ -172,6 +179,7 @@ def _contexts(
     closed = facts.closed_by_strategy(desk, lake).get(strategy.name, ())
     evidence = facts.cost_evidence(lake, sessions)
     flags = facts.recorded_flags(lake, sessions)
+    words = stored_words(lake, sessions)
     reduce_only = _reduce_only(lake, sessions)
     for session in sessions:
         profits = facts.profits_before(closed, session)
@@ -185,6 +193,7 @@ def _contexts(
             standing=standing,
             multiplier=size_multiplier(standing.state, profits, policies.capital),
             evidence=evidence.get(session, {}),
+            words=words.get(session, {}),
         )
 
 
@@ -202,11 +211,46 @@ def _costs(desk: Desk, symbol: str, around: NightContext, policies: DecisionPoli
     )
 
 
+def _spoken(
+    desk: Desk,
+    strategy: Strategy,
+    item: Mapping[str, Any],
+    costs: Posterior,
+    around: NightContext,
+    policies: DecisionPolicies,
+) -> tuple[Signal, Routed]:
+    """The signal and whose it is: the time series', or where they are silent a language model's."""
+    symbol = item["symbol"]
+    outlook = Outlook(symbol=symbol, mean=item["mean"], std=item["std"], price=item["close"])
+    signal = _signal(outlook, costs.costs, around, policies)
+    own = _time_series(strategy, signal, around)
+    words = around.words.get(symbol, ())
+    if signal.action is not Action.NONE or not words:
+        return signal, route([own])
+    said = language_sources(
+        symbol,
+        words,
+        price=item["close"],
+        volatility=own_volatility(
+            around.market.returns[desk.universe.symbols.index(symbol)],
+            horizon_days=policies.edge.horizon_days,
+            policy=policies.language,
+        ),
+        stopped=around.switched_off or around.refused_model,
+        policy=policies.language,
+    )
+    routed = route([own, *(source for source, _ in said)])
+    for source, outlook in said:
+        if source is routed.primary:
+            signal = _signal(outlook, costs.costs, around, policies)
+    return signal, routed
+
+
 def _signal(
-    item: Mapping[str, Any], costs: CostPrior, around: NightContext, policies: DecisionPolicies
+    outlook: Outlook, costs: CostPrior, around: NightContext, policies: DecisionPolicies
 ) -> Signal:
     return decide_signal(
-        Outlook(symbol=item["symbol"], mean=item["mean"], std=item["std"], price=item["close"]),
+        outlook,
         policy=policies.edge,
         prior=costs,
         refused_model=around.refused_model,
@@ -242,6 +286,7 @@ def _row(
     strategy: Strategy,
     item: Mapping[str, Any],
     signal: Signal,
+    routed: Routed,
     costs: Posterior,
     alike: float,
     around: NightContext,
@@ -249,8 +294,9 @@ def _row(
     provenance: "Provenance",
 ) -> dict[str, Any]:
     weight = _proposed_weight(signal, item["close"], around, policies)
+    if routed.primary and routed.primary.source is Source.LANGUAGE_MODEL:
+        weight = capped_weight(weight, policies.language)
     judged, validation = _validated(signal, weight, alike, around, policies)
-    routed = _routed(strategy, signal, around)
     as_of = desk.as_of(around.session)
     numbers = (around.market.trend, alike, around.standing.hit_rate, around.multiplier)
     inputs = {
@@ -261,6 +307,8 @@ def _row(
         "costs": content_hash(costs.costs.model_dump(mode="json")),
         "surroundings": content_hash([repr(float(number)) for number in numbers]),
     }
+    if words := around.words.get(signal.symbol):
+        inputs["language"] = words_hash(words, policies.language)
     return asdict(judged) | {
         "action": judged.action.value,
         "strategy": strategy.name,
@@ -336,9 +384,9 @@ def _validated(
     return replace(signal, gate=refused.layer.value, reason=refused.sentence), validation
 
 
-def _routed(strategy: Strategy, signal: Signal, around: NightContext) -> Routed:
+def _time_series(strategy: Strategy, signal: Signal, around: NightContext) -> SourceSignal:
     missing = signal.reason if signal.action is Action.NONE else ""
-    said = SourceSignal(
+    return SourceSignal(
         source=Source.TIME_SERIES,
         model=strategy.forecast,
         symbol=signal.symbol,
@@ -347,7 +395,6 @@ def _routed(strategy: Strategy, signal: Signal, around: NightContext) -> Routed:
         priority=signal.priority,
         unavailable=around.switched_off or around.refused_model or missing,
     )
-    return route([said])
 
 
 def _routing(routed: Routed) -> dict[str, str]:

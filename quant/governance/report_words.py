@@ -54,6 +54,7 @@ GATE_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "forecast": "No usable forecast tonight",
         "frontier": "Frontier markets are switched off or at their cap",
         "impact": "It would make the whole portfolio worse",
+        "language_model": "A language model alone may not change what is held",
         "liquidity": "Too little trades in it",
         "long_only": "It would sell short, and the book is long only",
         "min_notional": "The order would be too small",

@@ -12,6 +12,8 @@ import math
 from enum import StrEnum
 from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quant.core.errors import DataError
@@ -21,6 +23,8 @@ from quant.signals.generate import Outlook
 
 # An answer has four short fields; anything longer was written for another purpose.
 ANSWER_CHARACTERS_MAX = 4_000
+# A month of days is the least that a deviation is taken from.
+_RETURNS_MIN = 20
 
 
 class Direction(StrEnum):
@@ -118,6 +122,20 @@ def outlook_of(
     reach = min(policy.expected_return_bps_max * BPS, policy.deviations_max * volatility)
     mean = math.log1p(sign * answer.confidence * reach) if math.isfinite(volatility) else math.nan
     return Outlook(symbol=symbol, mean=mean, std=volatility, price=price)
+
+
+def own_volatility(
+    returns: NDArray[np.float64], *, horizon_days: int, policy: FallbackPolicy
+) -> float:
+    """The deviation of a symbol's log return over the horizon, from its daily ones.
+
+    Missing days are left out; with fewer than twenty known ones it is unknown (NaN).
+    """
+    recent = returns[-policy.volatility_window_sessions :]
+    known = recent[np.isfinite(recent)]
+    if len(known) < _RETURNS_MIN:
+        return math.nan
+    return float(known.std(ddof=1)) * math.sqrt(horizon_days)
 
 
 def capped_weight(weight: float, policy: FallbackPolicy) -> float:

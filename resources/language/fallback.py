@@ -17,7 +17,6 @@ from resources.language.costs import CostLedger
 from resources.language.policy import LlmPolicy
 from resources.language.recall import Recall
 
-NO_SERVER: Final = "LLM fallback: no server, skipped"
 # After one of these the next question of the night would end the same way.
 _HOPELESS: Final = frozenset({Outcome.NO_SERVER, Outcome.REFUSED})
 

@@ -33,7 +33,9 @@ ASSETS = [
     "order/refusals",
     "raw/corporate_actions",
     "raw/daily_bars",
+    "raw/news",
     "signal/daily_signals",
+    "signal/llm_answers",
     "signal/model_flags",
     "target/daily_weights",
 ]

@@ -16,6 +16,7 @@ from apps.lineage.derive import Derivation
 from apps.lineage.lakes import Lakes, Row, UnreadableTableError, as_date
 from apps.lineage.subject import Subject, open_ledger
 from apps.lineage.trail import (
+    ANSWERS,
     CLEAN,
     FEATURES,
     FILLS,
@@ -120,6 +121,7 @@ class Replay:
             self._forecasts,
             self._verdicts,
             self._features,
+            self._answers,
             self._signal,
             self._target,
             self._decision,
@@ -187,6 +189,15 @@ class Replay:
         is_same_code = row.code_version == code_version(row.stage)
         ignored = () if is_same_code else ("code_hash", "feature_set_version")
         return self._compare(case, row, self.derivation.row(row, **key), key, ignored=ignored)
+
+    def _answers(self, case: _Case) -> Difference | None:
+        """What a language model said cannot be computed again, only shown to be unchanged."""
+        for row in case.trail.answers:
+            case.has_read(row, ANSWERS)
+            difference = compare_hash(row, key=f"{row['model']} {_named(case.trail)}")
+            if difference is not None:
+                return difference
+        return None
 
     def _signal(self, case: _Case) -> Difference | None:
         row = case.trail.signal

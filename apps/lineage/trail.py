@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIGNALS = "signal.daily_signals"
+ANSWERS = "signal.llm_answers"
 TARGETS = "target.daily_weights"
 VERDICTS = "model.verdicts"
 FEATURES = "feature.daily_features"
@@ -194,6 +195,13 @@ class Trail:
             )
         session = rows[0][0]
         return self.nights.one(VERDICTS, session, at=at, model=model) if session else None
+
+    @cached_property
+    def answers(self) -> tuple[Row, ...]:
+        """What language models said of a symbol on which the forecasts were silent."""
+        rows = self.nights.rows(ANSWERS, self.session, at=self.signal.snapshot_id)
+        own = [row for row in rows if row["symbol"] == self.symbol]
+        return tuple(sorted(own, key=lambda row: int(row["place"])))
 
     @cached_property
     def features(self) -> Row | None:

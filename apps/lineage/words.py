@@ -89,6 +89,16 @@ def of_signal(row: Row) -> str:
     )
 
 
+def of_answer(row: Row) -> str:
+    """A language model's word, or why it has none."""
+    if row["outcome"] != "answered":
+        return f"{row['model']}: {row['sentence'] or row['outcome']}"
+    return (
+        f"{row['model']} says {row['direction']} over {row['horizon_days']} days, "
+        f"{percent(row['confidence'], 0)} sure: {row['reason']}"
+    )
+
+
 def of_verdict(row: Row) -> str:
     """Pass or fail, and why."""
     return f"{'may' if row['passed'] else 'may not'} be traded on: {row['reason']}"

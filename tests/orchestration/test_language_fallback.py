@@ -16,7 +16,6 @@ from quant.core.clock import SteppedClock, SystemClock
 from quant.market.news import NewsItem, news_frame
 from resources.desk import Desk
 from resources.language.costs import CostLedger
-from resources.warehouse import Provenance
 from tests.support.language_server import GOOD as ANSWER
 from tests.support.language_server import bodies, saying
 from tests.support.small_home import NIGHTS
@@ -162,28 +161,26 @@ def test_where_no_other_gate_refuses_it_its_intent_is_small(desk):
     assert 0 < word.target_weight <= Decimal("0.02")
 
 
-def test_the_decision_is_derived_again_without_any_server(desk):
-    """The night's rows from its snapshot, after the server is gone: equal to the last bit."""
-    from assets.signal.decide import signal_rows
+def test_such_a_decision_is_explained_and_replayed_with_the_server_gone(desk):
+    """`pmx why` shows the word; `pmx replay --verify` says MATCH from the stored row alone."""
+    from apps.lineage.explain import explain
+    from apps.lineage.lakes import Lakes
+    from apps.lineage.replay import Replay
+    from apps.lineage.subject import find_subject
+    from assets.order.decide import decide_session
 
     with saying(GOOD) as server:
         switch_on(desk, server.url)
         ask_and_decide(desk)
-    stored = desk.warehouse.read(
-        f"SELECT * FROM {SIGNALS} WHERE session = ? ORDER BY strategy, symbol", [NIGHT]
-    )
-    provenance = Provenance(
-        run_id=stored["run_id"].iloc[0],
-        snapshot_id=int(stored["snapshot_id"].iloc[0]),
-        code_version=stored["code_version"].iloc[0],
-    )
-    with desk.warehouse.at(provenance.snapshot_id) as lake:
-        again = lake.as_stored(
-            SIGNALS, signal_rows(desk, [NIGHT], provenance, warehouse=lake), provenance
-        )
-    derived = {row["decision_id"]: row["row_hash"] for row in again}
-    assert derived == dict(zip(stored["decision_id"], stored["row_hash"], strict=True))
-    assert len(server.asks) == 2
+    with desk.ledger(write=True) as ledger:
+        decide_session(desk, ledger, NIGHT, desk.provenance("test", "order"))
+    decision = signal_of(desk, "JPM")["decision_id"]
+    lakes = Lakes(desk)
+    steps = {step.table: step.says for step in explain(lakes, decision).steps}
+    assert steps["signal.llm_answers"].startswith("llm_first says up over 20 days, 80 % sure")
+    (replayed,) = Replay(lakes).run([find_subject(lakes, decision)])
+    assert replayed.first_difference is None
+    assert "signal.llm_answers" in replayed.checked
 
 
 @pytest.mark.parametrize("said", ["down", "flat"])

@@ -82,7 +82,8 @@ def messages(question: Question, policy: QuestionPolicy) -> tuple[Message, ...]:
         *(_line(item, policy) for item in _latest(question, policy)),
         NEWS_ENDS,
         f"Where does the price stand {question.horizon_days} trading days from now? "
-        f"direction: up, down or flat. confidence: 0 to 1. horizon_days: {question.horizon_days}. "
+        "direction: up, down or flat. confidence: 0.0 to 1.0. "
+        f"horizon_days: {question.horizon_days}. "
         "reason: one short sentence.",
     ]
     return (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assets.history import histories
-from assets.model.zoo import build_model
+from assets.model.zoo import ENSEMBLED, build_model
 from quant.core.errors import DataError
 from resources.desk import Desk
 from resources.governance_journal import GovernanceJournal, trial_record
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FAMILY: Final = "forecast.sign_rule"
 BASELINE: Final = "naive"
 # What a combination is made of; a model that is not listed is its own only part.
-PARTS: Final[Mapping[str, tuple[str, ...]]] = {"combined": ("sarimax", "garch")}
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {"combined": ENSEMBLED}
 FOLDS: Final = 5
 
 

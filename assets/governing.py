@@ -20,10 +20,13 @@ from resources.governance_journal import GovernanceJournal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from quant.execution import VerdictRecorded
     from quant.governance.audits import GatesPolicy
     from quant.governance.certification import Certificate
     from quant.governance.gate_changes import GatesInForce
+    from quant.governance.gate_policy import SelectionPolicy
     from quant.governance.records import CertificateIssued, GovernanceRecord, RoleChanged
+    from resources.warehouse import Provenance
 
 # A certificate's sessions in calendar days: a year has 252 of one and 365 of the other.
 _DAYS_PER_SESSION = 365 / 252
@@ -71,7 +74,7 @@ def standing_gates(desk: Desk, records: "Sequence[GovernanceRecord]") -> "GatesI
 
 
 def demotions_of(desk: Desk) -> "dict[str, RoleChanged]":
-    """Models that lost their role and have not been promoted since."""
+    """Models that lost their role and have got none since; no strategy that needs one trades."""
     from quant.governance.selection import demoted_models
 
     return demoted_models(journal_of(desk).records())
@@ -152,20 +155,22 @@ def objections(
 def promote(
     desk: Desk, model: str, *, actor: str, reason: str = "", role: str = "champion"
 ) -> Acted:
-    """Give a model its role; a champion needs a certificate that counts today."""
-    from quant.governance.selection import Role, champion
+    """Give a model its role; a champion, or one that was demoted, needs a certificate today."""
+    from quant.governance.selection import Role, champion, demoted_models
 
     journal = journal_of(desk)
     records = journal.records()
     session = newest_session(desk)
     wanted = _role(role)
-    if wanted is Role.CHAMPION:
+    # Any role ends a demotion, and with it the refusal of orders: none is free for a demoted model.
+    if wanted is Role.CHAMPION or model in demoted_models(records):
         why = objections(desk, [model], on=session, records=records)[model]
         if why:
             raise NotCertifiedError(
-                f"{model} was not promoted: {why}", remedy=f"pmx models certify {model}"
+                f"{model} was not promoted: {why}",
+                remedy=f"pmx models certify {model} shows every gate and issues a new certificate",
             )
-        if champion(records) == model:
+        if wanted is Role.CHAMPION and champion(records) == model:
             return Acted(model=model, role=role, reason="it leads already", is_change=False)
     _record_role(journal, records, model, wanted.value, session, actor, reason)
     return _shown(desk, model, role, reason or f"promoted by {actor}")
@@ -178,8 +183,7 @@ def demote(desk: Desk, model: str, *, actor: str, reason: str) -> Acted:
     journal = journal_of(desk)
     records = journal.records()
     session = newest_session(desk)
-    _record_role(journal, records, model, "", session, actor, reason)
-    _refuse_orders(desk, model, session, reason)
+    _refuse_orders(desk, _record_role(journal, records, model, "", session, actor, reason))
     records = journal.records()
     before = previous_champions(records)
     back = revert(records, objections=objections(desk, before, on=session, records=records))
@@ -231,9 +235,11 @@ def look_for_promotion(desk: Desk) -> Acted:
             certify_model(desk, name, evidence=evidence, actor="sensor")
     records = journal.records()
     figures = [figures_of(name, evidence.records[name].returns) for name in ripe]
+    why = objections(desk, ripe, on=evidence.session, records=records)
     found = select(
         figures,
-        objections=objections(desk, ripe, on=evidence.session, records=records),
+        # Who would be demoted at the next look is not promoted at this one.
+        objections={name: why[name] or _failing(evidence, name, gates.selection) for name in ripe},
         standing=champion(records),
         policy=gates.selection,
     )
@@ -269,6 +275,14 @@ def look_for_demotion(desk: Desk) -> Acted:
     return Acted(model=model, role="champion", reason=words, is_change=False)
 
 
+def _failing(evidence: Evidence, model: str, policy: "SelectionPolicy") -> str:
+    from quant.governance.selection import demotion_reason, watch
+
+    watched = watch(evidence.scores, model=model, baseline=BASELINE, sessions=policy.watch_sessions)
+    said = demotion_reason(watched, policy) if watched else ""
+    return f"{model}: {said}" if said else ""
+
+
 def newest_session(desk: Desk) -> dt.date:
     """The last session that was scored."""
     rows = desk.warehouse.rows("SELECT max(session) FROM audit.forecast_scores")
@@ -280,7 +294,7 @@ def newest_session(desk: Desk) -> dt.date:
 
 def show_roles(desk: Desk) -> Acted:
     """Make MLflow's aliases say what the journal says."""
-    return _shown(desk, "", "", "the registry shows the roles of the journal")
+    return _shown(desk, "", "", "MLflow was told the roles of the journal")
 
 
 def _shown(desk: Desk, model: str, role: str, reason: str) -> Acted:
@@ -362,23 +376,43 @@ def _role(text: str) -> Any:
     return Role(text)
 
 
-def _refuse_orders(desk: Desk, model: str, session: dt.date, reason: str) -> None:
-    """The trader reads the ledger's newest verdict before it sends; this one says no."""
-    from quant.execution import Outcome, SubjectKind, VerdictRecorded
+def _refuse_orders(desk: Desk, change: "RoleChanged") -> None:
+    """The trader reads the ledger's newest verdicts before it sends; these say no at once."""
+    from dataclasses import replace
+
+    from quant.execution import SubjectKind
+    from quant.signals.strategies import StrategiesPolicy
+    from resources.warehouse import Provenance
 
     if not (desk.settings.paths.ledger / "journal.jsonl").exists():
         return
-    snapshot = desk.warehouse.snapshot_id()
-    verdict = VerdictRecorded(
-        subject_kind=SubjectKind.MODEL,
-        subject=model,
-        outcome=Outcome.FAIL,
-        reason=f"demoted: {reason}",
-        session=session,
-        run_id="",
-        snapshot_id=str(snapshot),
-        code_version=code_version("audit"),
-        evidence={"journal": "governance", "record": "role_changed"},
+    origin = Provenance(
+        run_id="", snapshot_id=desk.warehouse.snapshot_id(), code_version=code_version("audit")
     )
+    verdict = demoted_verdict(change, None, origin)
+    strategies = [
+        replace(verdict, subject_kind=SubjectKind.STRATEGY, subject=strategy.name)
+        for strategy in desk.policy("strategies", StrategiesPolicy).strategies
+        if change.model in (strategy.forecast, *strategy.models)
+    ]
     with desk.ledger(write=True) as ledger:
-        ledger.append_all([verdict])
+        ledger.append_all([verdict, *strategies])
+
+
+def demoted_verdict(
+    change: "RoleChanged", judged: "VerdictRecorded | None", provenance: "Provenance"
+) -> "VerdictRecorded":
+    """What the ledger is told of a demoted model, also after a hold-out that it passed since."""
+    from quant.execution import Outcome, SubjectKind, VerdictRecorded
+
+    return VerdictRecorded(
+        subject_kind=SubjectKind.MODEL,
+        subject=change.model,
+        outcome=Outcome.FAIL,
+        reason=f"{change.model} was demoted on {change.session}: {change.reason}",
+        session=max(change.session, judged.session) if judged else change.session,
+        run_id=provenance.run_id,
+        snapshot_id=str(provenance.snapshot_id),
+        code_version=provenance.code_version,
+        evidence={"journal": "governance", "role_changed": str(change.number)},
+    )

@@ -116,6 +116,8 @@ def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
             [
                 _chart(charts, "gates", ""),
                 _table(report.refusals),
+                "<h3>What became of them</h3>\n",
+                _table(report.outcomes),
                 "<h3>Tonight's signals</h3>\n",
                 _table(report.signals),
             ]

@@ -46,17 +46,22 @@ class Sprint(CommandResult):
         console.print(f"{self.model}{arm}: {self.decision}. {self.reason}", soft_wrap=True)
         console.print(
             f"{self.counted} of {self.asked} audits, {self.first_session} to {self.last_session}; "
-            f"{self.effective_audits} effective."
+            f"{self.effective_audits} effective.",
+            soft_wrap=True,
         )
         if self.lift_fraction is not None:
             better = "smaller" if self.lift_fraction >= 0 else "larger"
             console.print(
-                f"Error {abs(self.lift_fraction):.2%} {better} than the best single model's."
+                f"Error {abs(self.lift_fraction):.2%} {better} than that of each session's best "
+                "single model, which is known only afterwards.",
+                soft_wrap=True,
             )
         console.print(
-            f"{self.closed_trades} closed trades, {self.profit_per_trade or 'no'} profit a trade, "
-            f"{self.premature_exits} closed before their horizon; "
-            f"{self.fills_attributed} of {self.fills} fills lead to their signal."
+            f"{self.closed_trades} trades closed in these sessions, "
+            f"{self.profit_per_trade or 'no'} net profit each, "
+            f"{self.premature_exits} before their horizon; "
+            f"{self.fills_attributed} of the book's {self.fills} fills lead to their signal.",
+            soft_wrap=True,
         )
 
 

@@ -111,7 +111,11 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         target="apps.cli.decisions:report",
         heading="Look closer",
         summary="Walk through years of bundled prices: does the cost gate pay?",
-        examples=("pmx decisions report", "pmx decisions report --from 2015-01-02 --json"),
+        examples=(
+            "pmx decisions report",
+            "pmx decisions report --from 2015-01-02 --json",
+            "pmx decisions report --write report.md",
+        ),
         safety="looking changes nothing",
     ),
     Entry(
@@ -354,6 +358,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="config history",
+        target="apps.cli.config:history",
+        heading="House-keeping",
+        summary="List who changed which policy when, as the nights found it.",
+        examples=("pmx config history", "pmx config history --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
         name="heartbeat",
         target="apps.cli.heartbeat:run",
         heading="House-keeping",
@@ -377,7 +389,7 @@ GROUPS: Final[dict[str, str]] = {
     "broker": "Reach a broker and see what it says: check.",
     "gates": "See or loosen the limits: show, loosen, confirm.",
     "models": "Who leads, and why: list, certify, promote, rollback, sync.",
-    "config": "Print or check settings and policy: show, check.",
+    "config": "Print, check or trace settings and policy: show, check, history.",
     "decisions": "Judge the decision rules on years of prices: report.",
     "flags": "Switch models on and off: show, set.",
     "llm": "Language models that may stand in: show.",

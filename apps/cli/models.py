@@ -34,9 +34,12 @@ class Models(CommandResult):
     def render(self, console: Any) -> None:
         """One line a model."""
         console.print(f"Champion: {self.champion or 'nobody'}")
+        console.print(
+            f"{'model':<16} {'role':<11} {'certificate':<15} may it lead?", soft_wrap=True
+        )
         for one in self.models:
             said = one.objection or f"may lead until {one.valid_until}"
-            outcome = one.outcome or "no certificate"
+            outcome = one.outcome or "-"
             console.print(
                 f"{one.model:<16} {one.role or '-':<11} {outcome:<15} {said}",
                 markup=False,
@@ -73,7 +76,8 @@ class Certified(CommandResult):
         signed = f"signed by {self.key_id}" if self.key_id else "not signed"
         console.print(
             f"{self.subject}: {self.outcome} on {self.session}, discounted by {self.trials:.1f} "
-            f"trials; certificate {self.certificate_hash}, {signed}"
+            f"independent trials; certificate {self.certificate_hash}, {signed}",
+            soft_wrap=True,
         )
 
 
@@ -90,7 +94,8 @@ class RoleAct(CommandResult):
 
     def render(self, console: Any) -> None:
         """What was done, then what MLflow shows."""
-        console.print(f"{self.model or 'nobody'} {self.role}: {self.reason}", soft_wrap=True)
+        known = f"{self.model} is {self.role or 'without a role'}: " if self.model else ""
+        console.print(known + self.reason, soft_wrap=True)
         for model, said in self.aliases.items():
             console.print(f"  MLflow, {model}: {said}", markup=False, soft_wrap=True)
         if self.registry_problem:

@@ -131,3 +131,64 @@ def _marked(row: dict[str, Any], session: dt.date, price: float | None) -> dict[
         "forgone_return": result.forgone_return,
         "gate_was_right": result.gate_was_right,
     }
+
+
+def marks_so_far(desk: Desk, decision_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """By decision, the price at the end of its horizon, or the newest while that lies ahead.
+
+    The same closes as `counterfactual_rows`: those known after the session they are marked with.
+    """
+    from quant.market.calendars import sessions as trading_days
+    from quant.signals.generate import Action
+
+    signals = desk.warehouse.rows(
+        "SELECT decision_id, symbol, session, action, horizon_days, reference_price, "
+        "round_trip_cost FROM signal.daily_signals "
+        "WHERE decision_id IN (SELECT unnest(?::VARCHAR[]))",
+        [list(decision_ids)],
+    )
+    newest = _newest_close(desk)
+    if not signals or newest is None:
+        return {}
+    start = min(row[2] for row in signals)
+    days = [day.item() for day in trading_days(desk.universe.calendar, start, newest)]
+    place = {day: number for number, day in enumerate(days)}
+    ends = {row[0]: place[row[2]] + row[4] for row in signals if row[2] in place}
+    marked = {one: days[min(end, len(days) - 1)] for one, end in ends.items()}
+    closes = _closes_of(desk, sorted(set(marked.values())))
+    nan = float("nan")
+    return {
+        decision: {
+            "action": Action(action),
+            "reference_price": nan if reference is None else reference,
+            "round_trip_cost": cost,
+            "price": closes.get((symbol, marked[decision]), nan),
+            "marked_session": marked[decision],
+            "is_final": ends[decision] < len(days),
+        }
+        for decision, symbol, _, action, _, reference, cost in signals
+        if decision in marked
+    }
+
+
+def _newest_close(desk: Desk) -> dt.date | None:
+    rows = desk.warehouse.rows(
+        "SELECT max(session) FROM clean.daily_bars WHERE basis = ?", [str(desk.universe.basis)]
+    )
+    newest: dt.date | None = rows[0][0]
+    return newest
+
+
+def _closes_of(desk: Desk, sessions: Sequence[dt.date]) -> dict[tuple[str, dt.date], float]:
+    rows = desk.warehouse.rows(
+        """
+        WITH wanted AS (
+            SELECT unnest(?::DATE[]) AS session, unnest(?::TIMESTAMPTZ[]) AS as_of)
+        SELECT b.symbol, b.session, b.close FROM clean.daily_bars AS b JOIN wanted USING (session)
+        WHERE b.basis = ? AND b.known_at <= wanted.as_of AND b.close IS NOT NULL
+        QUALIFY row_number() OVER (
+            PARTITION BY b.symbol, b.session ORDER BY b.known_at DESC) = 1
+        """,
+        [list(sessions), [desk.as_of(one) for one in sessions], str(desk.universe.basis)],
+    )
+    return {(symbol, session): close for symbol, session, close in rows}

@@ -40,6 +40,7 @@ def report_inputs(desk: Desk, session: dt.date, provenance: "Provenance") -> Rep
         fills=fills,
         positions=positions,
         refusals=_read(desk, "refusals", _REFUSALS, [desk.settings.book, since, session]),
+        outcomes=_read(desk, "outcomes", _OUTCOMES, [desk.settings.book, since, session]),
         signals=_read(desk, "signals", _SIGNALS, [session, desk.settings.book]),
         scores=_read(desk, "scores", _SCORES, [first, session]),
         regimes=_read(desk, "regimes", _REGIMES, [first, session]),
@@ -71,6 +72,13 @@ def report_inputs(desk: Desk, session: dt.date, provenance: "Provenance") -> Rep
 _REFUSALS = """
 SELECT decision_id, session, symbol, gate, reason, expected_return, cost FROM "order".refusals
 WHERE book = ? AND session BETWEEN ? AND ? ORDER BY session, strategy, symbol
+"""
+_OUTCOMES = """
+SELECT gate, count(*) AS judged, avg(gate_was_right::INTEGER) AS right_share,
+       avg(forgone_return) AS mean_forgone_return
+FROM audit.counterfactuals
+WHERE book = ? AND session BETWEEN ? AND ? AND gate_was_right IS NOT NULL
+GROUP BY gate ORDER BY judged DESC, gate
 """
 _SIGNALS = """
 SELECT s.decision_id, s.session, s.symbol, s.action, s.expected_return, s.volatility, s.confidence,

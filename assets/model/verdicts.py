@@ -3,8 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -12,9 +11,6 @@ from assets.history import History, histories
 from assets.model.zoo import MODELS, build_model
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
-
-if TYPE_CHECKING:
-    from quant.governance.records import RoleChanged
 
 # Naive drift is what the others are judged by.
 JUDGED = tuple(name for name in MODELS if name != "naive")
@@ -91,8 +87,12 @@ def period_start(desk: Desk, session: dt.date) -> dt.date:
 
 
 def judge(history: History) -> list[dict[str, Any]]:
-    """A verdict on each judged model for each session of a history."""
-    from assets.governing import demotions_of, gates_of
+    """A verdict on each judged model for each session of a history.
+
+    By its hold-out alone: what has happened to the model since is not asked, so that the same
+    session gives the same verdict again. Whether a demoted model may trade is the ledger's.
+    """
+    from assets.governing import gates_of
     from quant.core.identity import chain_hash
     from quant.forecasting.holdout import hold_out
     from quant.forecasting.policy import ForecastPolicy
@@ -100,15 +100,11 @@ def judge(history: History) -> list[dict[str, Any]]:
 
     desk, rows = history.desk, []
     policy, gates = desk.policy("forecasts", ForecastPolicy), gates_of(desk)
-    gone = demotions_of(desk)
     for session in history.sessions:
         seen = history.returns.until(session)
         inputs = chain_hash(history.input_hashes(session).values())
         for name in JUDGED:
             verdict = judge_model(hold_out(build_model(desk, name), seen, policy=policy), gates)
-            # A good hold-out does not undo a demotion; only a new certificate does.
-            if name in gone and gone[name].session <= session and verdict.passed:
-                verdict = replace(verdict, passed=False, reason=_demoted(name, gone[name]))
             rows.append(
                 {
                     "model": name,
@@ -120,7 +116,3 @@ def judge(history: History) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def _demoted(model: str, change: "RoleChanged") -> str:
-    return f"{model} refused: it was demoted on {change.session}: {change.reason}"

@@ -149,21 +149,31 @@ def verdict_events(desk: Desk, session: dt.date, provenance: "Provenance") -> li
     """The newest verdict on each model and strategy, taken into the ledger when it is used.
 
     They enter with the night that trades on them, not when research computes them, so that a
-    backfill of research cannot change what the trader may do.
+    backfill of research cannot change what the trader may do. A demoted model is refused here
+    whatever its hold-out says, until it is promoted again.
     """
+    from assets.governing import demoted_verdict, demotions_of
+
     rows = desk.warehouse.rows(
         "SELECT model, session, passed, reason, row_hash, run_id, snapshot_id, code_version "
         "FROM model.verdicts WHERE session <= ? "
         "QUALIFY row_number() OVER (PARTITION BY model ORDER BY session DESC) = 1 ORDER BY model",
         [session],
     )
-    models = {row[0]: _model_verdict(*row) for row in rows}
-    strategies = desk.policy("strategies", StrategiesPolicy).strategies
-    found: list[VerdictRecorded] = list(models.values())
-    for strategy in strategies:
+    judged = {row[0]: _model_verdict(*row) for row in rows}
+    gone = {
+        name: demoted_verdict(change, judged.get(name), provenance)
+        for name, change in demotions_of(desk).items()
+    }
+    models = judged | gone
+    found = [models[name] for name in sorted(models)]
+    for strategy in desk.policy("strategies", StrategiesPolicy).strategies:
         if all(name in models for name in strategy.models):
-            parts = [models[name] for name in strategy.models]
-            found.append(_strategy_verdict(strategy.name, parts, provenance))
+            # Its forecast may have a name of its own, which has no hold-out but can be demoted.
+            names = dict.fromkeys([*strategy.models, *({strategy.forecast} & gone.keys())])
+            found.append(
+                _strategy_verdict(strategy.name, [models[name] for name in names], provenance)
+            )
     return found
 
 

@@ -63,6 +63,7 @@ def order_records(
     """
     from assets.order.decide import decide_session, may_decide
     from assets.order.mirror import fills_frame, intents_frame, refusals_frame, signals_ended
+    from assets.policy_record import record_policy_changes
     from quant.market.calendars import previous_session
 
     night, book = Night(context, desk), desk.settings.book
@@ -74,6 +75,7 @@ def order_records(
             if closed:
                 only_mirrored[session.isoformat()] = closed
             else:
+                record_policy_changes(desk)
                 decide_session(desk, ledger, session, provenance)
         # The trader may have refused intents of the session before, so that one is told again.
         before = previous_session(desk.universe.calendar, night.sessions[0])

@@ -148,12 +148,14 @@ def decide(audits: Sequence[Audit], policy: GatesPolicy) -> AuditDecision:
     effective = [audit for audit in audits if audit.is_effective(policy)]
     violations = sum(audit.is_violation(policy) for audit in effective)
     if len(effective) < policy.effective_audits_min:
+        small = len(effective) < len(audits)
+        rule = f"; one counts from {policy.audit_observations_min} outcomes on" if small else ""
         return AuditDecision(
             outcome=AuditOutcome.INCONCLUSIVE,
             violation_rate=violations / len(effective) if effective else None,
             effective_audits=len(effective),
             reason=f"{len(effective)} effective audits of {len(audits)}, "
-            f"{policy.effective_audits_min} are needed for a decision",
+            f"{policy.effective_audits_min} are needed for a decision{rule}",
         )
     rate = violations / len(effective)
     return AuditDecision(

@@ -141,6 +141,20 @@ class Certificate:
         )
 
 
+# What each gate's value is, for whoever reads the certificate without this file.
+_SAID: Mapping[str, str] = {
+    "history": "sessions of history",
+    "drawdown": "largest drawdown",
+    "value_at_risk_95": "value at risk (95 %, a session)",
+    "expected_shortfall_95": "expected shortfall (95 %, a session)",
+    "deflated_sharpe": "probability of skill after all trials (deflated Sharpe ratio)",
+    "losing_paths": "share of losing stretches",
+    "leakage": "Sharpe ratio on shuffled returns (a leak earns there)",
+    "cost_stress": "Sharpe ratio at multiplied costs",
+    "overfitting": "probability of overfitting (PBO)",
+    "worse_forecast": "p-value against a forecast worse than drift's",
+}
+
 _SIGNED = (
     "subject",
     "session",
@@ -278,8 +292,8 @@ def _gate(
     evidence: Mapping[str, str],
 ) -> GateResult:
     passed = value is not None and _holds(value, limit, bound)
-    said = "is not known" if value is None else f"is {value:.4g}"
-    words = f"{name.replace('_', ' ')} {said}, {bound} {limit:g} is asked"
+    said = "is not known" if value is None else f"is {_plain(value)}"
+    words = f"{_SAID[name]} {said}; {bound} {limit:g} is asked"
     return GateResult(
         gate=name,
         value=None if value is None else float(value),
@@ -289,6 +303,11 @@ def _gate(
         evidence=evidence.get(name, evidence.get("*", "")),
         words=words,
     )
+
+
+def _plain(value: float) -> str:
+    """Four digits, and no exponent for what is as good as zero."""
+    return "0.0000" if abs(value) < 5e-5 and value else f"{value:.4g}"
 
 
 def _sentinel_gate(

@@ -28,6 +28,7 @@ from quant.governance.report_tables import (
     exact,
     findings_table,
     newest_first,
+    outcomes_table,
     positions_table,
     refusals_table,
     regimes_table,
@@ -96,6 +97,7 @@ class NightlyReport:
     trades_sentence: str
     refusals: ReportTable
     refusals_by_gate: pd.DataFrame  # gate, words, count
+    outcomes: ReportTable
     signals: ReportTable
     scores: ReportTable
     scored: pd.DataFrame  # model, horizon_days, coverage_50, coverage_90, pinball_ratio
@@ -133,6 +135,7 @@ def build_report(inputs: ReportInputs) -> NightlyReport:
         trades_sentence=trades_sentence(inputs.fills),
         refusals=refusals_table(inputs.refusals),
         refusals_by_gate=refusals_by_gate(inputs.refusals),
+        outcomes=outcomes_table(inputs.outcomes),
         signals=signals_table(inputs.signals),
         scores=scores_table(inputs.scores),
         scored=scored_figures(inputs.scores),

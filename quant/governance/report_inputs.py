@@ -59,6 +59,9 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "expected_return",
             "cost",
         ),
+        # One row a gate, over the refusals whose horizon has passed: how many, the share that would
+        # have lost, and what they would have made on average after costs.
+        "outcomes": ("gate", "judged", "right_share", "mean_forgone_return"),
         # One row a signal of the last session; outcome is "trade", "refused" or "hold".
         "signals": (
             "decision_id",
@@ -126,6 +129,7 @@ class ReportInputs:
     fills: pd.DataFrame = field(default_factory=partial(empty_frame, "fills"))
     positions: pd.DataFrame = field(default_factory=partial(empty_frame, "positions"))
     refusals: pd.DataFrame = field(default_factory=partial(empty_frame, "refusals"))
+    outcomes: pd.DataFrame = field(default_factory=partial(empty_frame, "outcomes"))
     signals: pd.DataFrame = field(default_factory=partial(empty_frame, "signals"))
     scores: pd.DataFrame = field(default_factory=partial(empty_frame, "scores"))
     regimes: pd.DataFrame = field(default_factory=partial(empty_frame, "regimes"))

@@ -107,6 +107,23 @@ def refusals_table(refusals: pd.DataFrame) -> ReportTable:
     )
 
 
+def outcomes_table(outcomes: pd.DataFrame) -> ReportTable:
+    """What became of what was refused, gate by gate."""
+    shown = outcomes.assign(words=[gate_words(gate) for gate in outcomes["gate"]])
+    return _table(
+        "outcomes",
+        "Refusals whose horizon has passed: what the refused trades would have made",
+        shown,
+        [
+            Column(name="words", label="Gate", kind=Kind.TEXT),
+            Column(name="judged", label="Judged", kind=Kind.COUNT),
+            Column(name="right_share", label="Spared a loss", kind=Kind.PERCENT),
+            Column(name="mean_forgone_return", label="Forgone", kind=Kind.SIGNED_PERCENT),
+        ],
+        empty="No horizon of a refusal has passed yet.",
+    )
+
+
 def signals_table(signals: pd.DataFrame) -> ReportTable:
     """Tonight's signals and what became of each."""
     return _table(

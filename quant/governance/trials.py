@@ -27,8 +27,8 @@ from quant.governance.records import GovernanceRecord, TrialClosed, TrialOpened
 
 FloatArray = NDArray[np.float64]
 
-# Fewer results say little of how ratios scatter; then the scatter of ratios without skill is the
-# floor: 1 / sqrt(n - 1) a ratio.
+# Fewer results say little of how ratios scatter, and one with skill among them would pass for luck;
+# ratios without skill scatter by 1 / sqrt(n - 1), whatever the rules.
 _RESULTS_FOR_DEVIATION = 10
 
 
@@ -99,13 +99,10 @@ def effective_trials(returns: Iterable[pd.Series | None]) -> float:
 def deflate(returns: pd.Series, standing: FamilyStanding) -> Deflated:
     """The deflated Sharpe ratio of a series, with the count that its family keeps of itself."""
     series = moments(returns)
-    floor = 1.0 / np.sqrt(series.observations - 1)
-    seen = standing.deviation
-    few = seen is None or standing.closed < _RESULTS_FOR_DEVIATION
-    deviation = max(seen or 0.0, floor) if few else seen
-    return deflated_sharpe(
-        series, trials=max(1.0, standing.effective), deviation=float(deviation or floor)
-    )
+    deviation = standing.deviation
+    if deviation is None or standing.closed < _RESULTS_FOR_DEVIATION:
+        deviation = float(1.0 / np.sqrt(series.observations - 1))
+    return deflated_sharpe(series, trials=max(1.0, standing.effective), deviation=deviation)
 
 
 def family_overfitting(returns: Mapping[str, pd.Series], *, blocks: int = 16) -> Overfitting | None:

@@ -41,6 +41,9 @@ def book_inputs(sessions: int = 120) -> ReportInputs:
         fills=fills,
         positions=positions,
         refusals=_refusals(prices),
+        outcomes=pd.DataFrame(
+            [{"gate": "edge", "judged": 30, "right_share": 0.7, "mean_forgone_return": -0.011}]
+        ),
         signals=_signals(prices),
         scores=_scores(prices),
         regimes=_regimes(),

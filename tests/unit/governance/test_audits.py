@@ -86,7 +86,10 @@ def test_the_reason_is_a_sentence_with_the_figures():
         "worse than naive drift by more than 10 % in 6 of 20 audits (30 %; limit 25 %)"
     )
     short = decide([_audit()] * 3 + [_audit(observations=19)] * 30, POLICY)
-    assert short.reason == "3 effective audits of 33, 20 are needed for a decision"
+    assert short.reason == (
+        f"3 effective audits of 33, 20 are needed for a decision; one counts from "
+        f"{POLICY.audit_observations_min} outcomes on"
+    )
 
 
 def test_exactly_ten_percent_is_no_violation_and_a_thin_audit_does_not_count():

@@ -36,6 +36,21 @@ def test_one_step_ahead_diebold_mariano_is_the_paired_t_test(rng):
     assert paired_t(a, b) == pytest.approx((expected.statistic, expected.pvalue))
 
 
+def test_the_small_sample_correction_can_be_worked_out_by_hand():
+    """Eight differences two steps ahead: 1, 2, 3, -2, 0, 1, 1, 2, whose mean is 1.
+
+    Autocovariances 2 and -1/8 make a variance of the mean of 7/32; Harvey, Leybourne and Newbold's
+    factor is (8 + 1 - 4 + 2/8) / 8 = 21/32. So the statistic is the root of 32/7 * 21/32 = 3, and
+    its law is Student's with seven degrees of freedom.
+    """
+    differences = np.array([1.0, 2.0, 3.0, -2.0, 0.0, 1.0, 1.0, 2.0])
+    found = diebold_mariano(differences + 5.0, np.full(8, 5.0), horizon=2)
+    assert found.statistic == pytest.approx(math.sqrt(3))
+    assert found.p_value == pytest.approx(2 * stats.t.sf(math.sqrt(3), 7))
+    uncorrected = math.sqrt(32 / 7)
+    assert found.statistic < uncorrected
+
+
 @pytest.mark.parametrize("horizon", [2, 5])
 def test_several_steps_ahead_it_is_a_regression_with_a_robust_variance(rng, horizon):
     """statsmodels' HAC variance with uniform weights, times the factor of Harvey et al."""

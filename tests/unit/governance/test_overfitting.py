@@ -120,6 +120,19 @@ def test_noise_is_overfitted_about_half_of_the_time_and_skill_is_not():
     assert backtest_overfitting(skill, blocks=16).probability < 0.01
 
 
+def test_rules_whose_whole_record_is_zero_are_overfitted_for_certain_as_in_the_paper():
+    """The Monte Carlo study of Bailey et al., its case of a Sharpe ratio of zero: PBO is 1.000.
+
+    There every rule is shifted and scaled to a ratio of exactly zero over all sessions, so whoever
+    was best in one half must have been worst in the other.
+    """
+    rng = np.random.default_rng(500)
+    for observations, rules in ((512, 500), (1_008, 100), (512, 50)):
+        values = rng.normal(size=(observations, rules))
+        values = (values - values.mean(axis=0)) / values.std(axis=0, ddof=1)
+        assert backtest_overfitting(values, blocks=16).probability == pytest.approx(1.0, abs=5e-4)
+
+
 def test_the_average_correlation_is_that_of_the_whole_matrix():
     rng = np.random.default_rng(2)
     values = rng.normal(size=(300, 1)) + rng.normal(size=(300, 12))

@@ -23,12 +23,13 @@ def read_news(path: Path, *, now: dt.datetime) -> list[NewsItem]:
     """The items of one file, or of every file of news directly in a folder."""
     return [
         parse_item(record, place=place, source=file.stem[:60], now=now)
-        for file in _files(path)
+        for file in news_files(path)
         for place, record in _records(file)
     ]
 
 
-def _files(path: Path) -> list[Path]:
+def news_files(path: Path) -> list[Path]:
+    """The file itself, or the files of news directly in a folder, by name."""
     if not path.exists():
         raise UsageError(f"{path} is not there", remedy="name a file or a folder of files")
     if not path.is_dir():

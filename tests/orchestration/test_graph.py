@@ -68,6 +68,7 @@ CHECKS = [
     "order/fills: expectations_hold",
     "order/intents: every_signal_ends",
     "raw/daily_bars: sources_answered",
+    "raw/news: files_are_read",
     "signal/daily_signals: every_symbol_has_a_signal",
     "signal/daily_signals: expectations_hold",
     "target/daily_weights: expectations_hold",

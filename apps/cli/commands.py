@@ -263,6 +263,17 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="the venue was stopped; its events are kept",
     ),
     Entry(
+        name="simulate",
+        target="apps.cli.simulate:run",
+        heading="Look closer",
+        summary="Live through seeded worlds of faults; no invariant of an order may break.",
+        examples=(
+            "pmx simulate --seeds 0:1000 --days 10 --json",
+            "pmx simulate --seeds 17:18 --trace",
+        ),
+        safety="a simulation leaves nothing behind",
+    ),
+    Entry(
         name="broker check",
         target="apps.cli.broker:run",
         heading="Look closer",

@@ -85,11 +85,14 @@ class OrderManager:
     # What a person or a strategy wants
 
     def offer(self, session: dt.date, around: Surroundings, *, now: float) -> None:
-        """Judge every pending intent for `session`, refuse or send it; a repeat changes nothing."""
+        """Judge every pending intent for `session`, refuse or send it; a repeat changes nothing.
+
+        While the venue wants silence nothing is judged: offer again.
+        """
         self._sending.open_session = session
         state = self.state
         pending = [one for one in state.pending.values() if one.valid_session <= session]
-        if not pending or state.book is None:
+        if not pending or state.book is None or self._pacing.is_quiet(now):
             return
         orders, refusals = admit(pending, self._desk(session, around))
         for refusal in refusals:

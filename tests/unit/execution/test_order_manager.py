@@ -291,6 +291,28 @@ def test_old_news_is_dropped() -> None:
     assert bench.state_of(send) is OrderState.PARTIAL
 
 
+@pytest.mark.parametrize("end", [OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED])
+def test_nothing_brings_an_ended_order_back(end: OrderState) -> None:
+    """Late words of an order at work, or of another end, are dropped and not written down."""
+    bench, send = sent()
+    bench.manager.on_report(told(send, end), now=1)
+    before = len(bench.of_kind(OrderStateChanged))
+    for late in (OrderState.WORKING, OrderState.PARTIAL, OrderState.CANCELED, OrderState.UNKNOWN):
+        bench.manager.on_report(told(send, late), now=2)
+    assert bench.state_of(send) is end
+    assert len(bench.of_kind(OrderStateChanged)) == before
+
+
+def test_what_was_cancelled_is_not_sent_a_second_time() -> None:
+    """A cancel that comes while the order waits to leave again is obeyed."""
+    bench, send = sent()
+    bench.settle(send, VenueUnavailableError("nothing left"))
+    bench.manager.cancel(send.order.client_order_id, reason="test", now=bench.now)
+    bench.wait(10)
+    assert bench.take(Send) == []
+    assert bench.state_of(send) is OrderState.REJECTED
+
+
 def test_a_report_of_another_order_under_our_id_changes_nothing() -> None:
     """Wrong side, symbol or size: an alarm, and the order keeps its state."""
     bench, send = sent()

@@ -11,7 +11,7 @@ HANDFUL = (
     "drop the dedupe of executions",
     "retry a POST that may have landed",
     "believe an absence within the grace time",
-    "send although the venue wants silence",
+    "judge while the venue wants silence",
     "reserve nothing for what is unknown",
 )
 

@@ -7,6 +7,7 @@ import pytest
 from quant.core.errors import OrderUnknownError, VenueUnavailableError
 from quant.execution import (
     FillRecorded,
+    IntentRecorded,
     Mode,
     OrderSent,
     OrderState,
@@ -205,6 +206,28 @@ def test_a_rate_limit_is_obeyed_and_a_ban_silences_cancels_too() -> None:
         assert bench.finds() == bench.take(TakeSnapshot) == []
         bench.wait(20)
         assert bench.cancels()
+
+
+def test_nothing_is_judged_or_sent_while_the_venue_wants_silence() -> None:
+    """A new intent waits, and so does an order that replaces another; both leave afterwards."""
+    bench, send = sent(intent(10))
+    bench.settle(send, told(send))
+    key = send.order.client_order_id
+    bench.manager.replace(key, quantity=D(9), reason="x", now=bench.now)
+    [cancel] = bench.cancels()
+    find = Find(key, "AAPL")
+    bench.settle(find, RateLimitedError("slow", retry_after_s=30))
+    bench.record(IntentRecorded(intent=intent(5, symbol="MSFT")))
+    assert bench.offer() == []
+    bench.settle(cancel, told(send, OrderState.CANCELED))
+    assert bench.take(Send) == []
+    bench.wait(29)
+    assert bench.take(Send) == []
+    bench.wait(2)
+    [follower] = bench.take(Send)
+    assert follower.order.quantity == 9
+    [late] = bench.offer()
+    assert late.order.symbol == "MSFT"
 
 
 def test_two_refused_keys_in_a_row_halt_the_venue_and_one_does_not() -> None:

@@ -46,6 +46,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         examples=("pmx nightly", "pmx nightly --session 2022-12-28", "pmx nightly --json"),
     ),
     Entry(
+        name="mode",
+        target="apps.cli.mode:run",
+        heading="Every night",
+        summary="Show or set what may be sent: normal, reduce, pause, emergency.",
+        examples=("pmx mode", "pmx mode pause --by ada --reason 'odd fills'"),
+        safety="a change of mode is recorded whole or not at all",
+    ),
+    Entry(
         name="backfill",
         target="apps.cli.backfill:run",
         heading="Every night",

@@ -152,7 +152,11 @@ class Judge:
             raise ViolationError(8, f"order of {order.valid_session} is sent in {self.session}")
 
     def _require_cover(self, order: Order) -> None:
-        """Everything that may still be bought is covered by cash, unknown orders in full."""
+        """What is unknown closes its symbol, and all that may still be bought is covered."""
+        for key, life in self.mirror.open.items():
+            # What is merely sent may be of the same batch, which was judged together.
+            if life.order.symbol == order.symbol and self.states[key] is OrderState.UNKNOWN:
+                raise ViolationError(13, f"{order.symbol} is traded while {key} is unknown")
         if order.side is Side.SELL:
             return
         worst = ZERO

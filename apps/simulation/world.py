@@ -37,7 +37,8 @@ SESSION_S: Final = 3_600.0
 SETTLE_S: Final = 1_200.0
 TICK_S: Final = 5.0
 INTENTS_A_DAY: Final = 60
-CASH: Final = Decimal(100_000)
+# Little enough for orders to compete for it.
+CASH: Final = Decimal(40_000)
 BOOK_POLICY: Final = BookPolicy(
     initial_cash=CASH, quantity_step=Decimal(1), min_notional=Decimal(10), allows_short=True
 )

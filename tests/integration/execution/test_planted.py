@@ -11,7 +11,7 @@ HANDFUL = (
     "drop the dedupe of executions",
     "retry a POST that may have landed",
     "believe an absence within the grace time",
-    "judge while the venue wants silence",
+    "call one moment early",
     "reserve nothing for what is unknown",
 )
 

@@ -66,7 +66,7 @@ def test_each_fault_alone_and_often_is_survived(fault: Fault) -> None:
 
 
 def test_a_broken_seed_is_told_with_the_way_to_see_it_again(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The venue's account is moved behind everybody's back: the command names the seed."""
     honest = World._close
@@ -77,7 +77,7 @@ def test_a_broken_seed_is_told_with_the_way_to_see_it_again(
 
     monkeypatch.setattr(World, "_close", thief)
     assert main(["simulate", "--seeds", "5", "--days", "1"]) == 1
-    told = capsys.readouterr().out
+    told = capfd.readouterr().out
     assert "BROKEN  seed 5" in told
     assert "invariant 2: day 0: the venue has -0.01 more in cash" in told
     assert "pmx simulate --seeds 5:6 --days 1 --trace" in told

@@ -340,7 +340,7 @@ def test_a_report_of_another_order_under_our_id_changes_nothing() -> None:
     """Wrong side, symbol or size: an alarm, and the order keeps its state."""
     bench, send = sent()
     for number, change in enumerate(({"side": Side.SELL}, {"symbol": "MSFT"}, {"quantity": D(9)})):
-        bench.manager.on_report(told(send, OrderState.FILLED, **change), now=number)
+        bench.manager.on_report(told(send, OrderState.WORKING, **change), now=number)
     bench.manager.on_fill(execution(send, "1", symbol="MSFT"), now=5)
     assert bench.state_of(send) is OrderState.SENT
     assert alarms(bench) == [Alarm.CONFLICTING_REPORT, Alarm.BAD_EXECUTION]

@@ -26,7 +26,7 @@ from quant.execution.broker_events import Alarm, AlarmRaised, Breaker, BreakerCh
 from quant.execution.commands import Cancel, Find, ReadFills, Send, TakeSnapshot
 from quant.execution.events import ModeChanged
 from quant.execution.orders import Intent
-from tests.execution_values import MONDAY, after_close, fill, intent
+from tests.execution_values import MONDAY, WEDNESDAY, after_close, fill, intent
 from tests.support.manager_bench import Bench, around, execution, told, view
 
 D = Decimal
@@ -267,6 +267,57 @@ def test_a_sum_without_executions_is_inferred_and_later_replaced_by_them() -> No
     assert book is not None
     assert book.cash == D("100000") - 4 * 98 - 2 * 101 - D("0.20")
     assert bench.manager.state.lives[send.order.client_order_id].inferred == []
+
+
+def test_a_guess_is_taken_back_by_as_much_as_is_told_and_no_more() -> None:
+    """Six were inferred and four are told: six are held, two of them still a guess."""
+    bench, send = sent()
+    bench.settle(send, told(send))
+    half = told(send, OrderState.PARTIAL, filled="6", price="99")
+    bench.manager.on_report(half, now=bench.now)
+    bench.wait(7)
+    find_once(bench, half)
+    bench.manager.on_fill(execution(send, "4", price="98"), now=bench.now)
+    life = bench.manager.state.lives[send.order.client_order_id]
+    assert (life.filled, life.inferred_quantity) == (6, 2)
+    assert shares(bench) == 6
+    book = bench.manager.state.book
+    assert book is not None
+    assert book.cash == D(100_000) - 392 - D("0.10") - 198 - D("0.20")
+
+
+def test_the_venues_own_name_of_an_order_is_kept() -> None:
+    """It is what a person asks the venue about."""
+    bench, send = sent()
+    bench.settle(send, told(send))
+    life = bench.manager.state.lives[send.order.client_order_id]
+    assert life.venue_order_id == "v-" + send.order.client_order_id
+
+
+def test_one_absence_is_no_proof_however_late() -> None:
+    """Looking up fails until the grace time is over; the first not-found does not send again."""
+    bench, send = sent()
+    bench.settle(send, OrderUnknownError("reset"))
+    while bench.now < bench.policy.grace_s + 10:
+        for find in bench.finds():
+            bench.settle(find, VenueUnavailableError("down"))
+        bench.wait(1)
+    for expected in (0, 1):
+        while not (finds := bench.finds()):
+            bench.wait(1)
+        for find in finds:
+            bench.settle(find, OrderNotFoundError("never heard of it"))
+        assert len(bench.take(Send)) == expected
+
+
+def test_an_order_of_yesterday_does_not_leave_today() -> None:
+    """It waited to be sent again when its session ended; the next session lets it go."""
+    bench, send = sent()
+    bench.settle(send, VenueUnavailableError("nothing left"))
+    bench.offer(WEDNESDAY)
+    bench.wait(10)
+    assert bench.take(Send) == []
+    assert bench.state_of(send) is OrderState.REJECTED
 
 
 def test_an_execution_without_a_fee_is_charged_an_estimate_and_says_so() -> None:

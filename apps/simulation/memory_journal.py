@@ -20,8 +20,11 @@ class MemoryJournal:
 
     def append_all(self, events: Sequence[Event], moment: str) -> list[Event]:
         """Record one commit; what was recorded before is not recorded again."""
-        fresh = [event for event in events if event.key not in self.keys]
-        for left, event in zip(range(len(fresh) - 1, -1, -1), fresh, strict=True):
+        fresh: dict[str, Event] = {}
+        for event in events:
+            if (key := event.key) not in self.keys:
+                fresh.setdefault(key, event)
+        for left, event in zip(range(len(fresh) - 1, -1, -1), fresh.values(), strict=True):
             record, line = stamped(
                 seq=len(self.lines) + 1,
                 prev_hash=self._head,
@@ -31,8 +34,8 @@ class MemoryJournal:
             )
             self._head = record.hash
             self.lines.append(line)
-            self.keys.add(event.key)
-        return fresh
+        self.keys.update(fresh)
+        return list(fresh.values())
 
     def read(self) -> list[Event]:
         """Every event again from its bytes, the chain verified on the way."""

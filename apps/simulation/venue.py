@@ -108,7 +108,7 @@ class SimVenue:
         order = Resting(ticket=ticket, venue_id=f"v{self._names}", taken_at=now)
         self.orders.setdefault(ticket.client_order_id, []).append(order)
         self.open[order.venue_id] = order
-        self._quote(ticket.symbol)
+        self._quote(ticket.symbol, {ticket.side})
         self._match(order)
         return self.row(order)
 
@@ -160,10 +160,13 @@ class SimVenue:
     def step(self, now: float) -> None:
         """Prices move where our orders wait, and liquidity comes back."""
         self._now = now
-        for symbol in sorted({order.ticket.symbol for order in self.open.values()}):
+        waiting: dict[str, set[Side]] = {}
+        for order in self.open.values():
+            waiting.setdefault(order.ticket.symbol, set()).add(order.ticket.side)
+        for symbol, sides in waiting.items():
             market = self._markets[symbol]
             market.mid = max(TICK * 100, market.mid + TICK * self._draw.randint(-20, 20))
-            self._quote(symbol)
+            self._quote(symbol, sides)
             for order in list(self.open.values()):
                 if order.ticket.symbol == symbol and order.ticket.limit_price is None:
                     self._match(order)
@@ -205,13 +208,13 @@ class SimVenue:
             raise OrderNotFoundError(f"order {client_order_id} is not known")
         return known[-1]
 
-    def _quote(self, symbol: str) -> None:
-        """Fresh quotes of the house; one that meets a resting order of ours trades with it."""
+    def _quote(self, symbol: str, sides: set[Side]) -> None:
+        """Fresh quotes against `sides`; one that meets a resting order of ours trades with it."""
         market = self._markets[symbol]
         for name in market.quotes:
             market.book.cancel(name)
         market.quotes = []
-        for side in (Side.BUY, Side.SELL):
+        for side in [one for one in Side if one not in sides]:
             for level in (1, 2):
                 self._names += 1
                 name = f"h{self._names}"

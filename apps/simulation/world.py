@@ -141,8 +141,7 @@ class World:
             self.later(at + draw.uniform(30, 600), "mode back", self._mode, True)
         for number in range(int(SESSION_S // 20)):
             self.later(delay + 20.0 * number + 10, "market", self._market)
-        for number in range(int((SESSION_S + SETTLE_S) // TICK_S)):
-            self.later(delay + TICK_S * number, "", self._tick)
+        self.later(delay, "", self._tick, start + SESSION_S + SETTLE_S)
         self.later(delay + SESSION_S - 120, "last orders", self._last_orders)
         self.later(delay + SESSION_S, "close", self._close)
 
@@ -216,8 +215,10 @@ class World:
             self.manager.on_report(message, now=self.now)
         self._pump()
 
-    def _tick(self) -> None:
+    def _tick(self, until: float = 0.0) -> None:
         self.ticks += 1
+        if self.now + TICK_S < until:
+            self.later(TICK_S, "", self._tick, until)
         if self.manager is not None:
             self.manager.on_time(now=self.now)
             if self.manager.state.pending and self.manager.open_session is not None:

@@ -323,5 +323,9 @@ class OrderManager:
         self._sending.follow(life, now)
 
     def _hear_fills(self, told: Listing[VenueFill], now: float) -> None:
+        """Listings repeat themselves; most of one has been heard."""
+        lives = self.state.lives
         for fill in told.rows:
-            self.on_fill(fill, now=now)
+            life = lives.get(fill.client_order_id)
+            if life is not None and fill.execution_id not in life.executions:
+                self.on_fill(fill, now=now)

@@ -249,9 +249,6 @@ class OrderManager:
             if life.rest:
                 rest = replace(life.order, quantity=life.rest)
                 (unknown if life.state in UNANSWERED_STATES else working).append(rest)
-        held = state.held
-        if not state.is_readable:
-            held = {"*": "the venue could not be read", **held}
         return Desk(
             session=session,
             book=state.book,
@@ -261,7 +258,7 @@ class OrderManager:
             costs_of=around.costs_of,
             unknown=tuple(unknown),
             working=tuple(working),
-            held=held,
+            held=state.held,
             breakers=state.control.tripped(state.name),
             rules_of=around.rules_of,
             limits=around.limits,

@@ -230,14 +230,20 @@ def test_nothing_is_judged_or_sent_while_the_venue_wants_silence() -> None:
     assert late.order.symbol == "MSFT"
 
 
-def test_two_refused_keys_in_a_row_halt_the_venue_and_one_does_not() -> None:
-    """The breaker pauses the book until a person resets it."""
-    bench, _ = sent(intent(10), intent(5, symbol="MSFT"))
-    find = Find(intent(10).client_order_id, "AAPL")
+@pytest.mark.parametrize("between", ["an answer", "a definite no", "no such order"])
+def test_two_refused_keys_in_a_row_halt_the_venue_and_one_does_not(between: str) -> None:
+    """Whatever the venue says with our key in hand breaks the row; the halt waits for a person."""
+    bench, send = sent()
+    find = Find(send.order.client_order_id, "AAPL")
     bench.settle(find, VenueAuthError("revoked"))
-    bench.settle(find, OrderNotFoundError("works again"))
+    answers = {
+        "an answer": told(send),
+        "a definite no": OrderRejectedError("no", rule="x"),
+        "no such order": OrderNotFoundError("works again"),
+    }
+    bench.settle(find, answers[between])
+    bench.settle(find, VenueAuthError("revoked"))
     assert bench.of_kind(BreakerChanged) == []
-    bench.settle(find, VenueAuthError("revoked"))
     bench.settle(find, VenueAuthError("revoked"))
     [halt] = bench.of_kind(BreakerChanged)
     assert (halt.breaker, halt.is_tripped) == (Breaker.VENUE_AUTH, True)
@@ -520,6 +526,17 @@ def test_the_end_of_a_session_ends_its_orders_and_lets_none_leave() -> None:
     assert bench.take(Send) == []
     assert bench.state_of(send) is OrderState.REJECTED
     assert len(bench.take(Cancel)) == 1
+
+
+def test_a_replacement_that_was_due_does_not_leave_after_the_session() -> None:
+    """The first order ends with the session, and nothing follows it."""
+    bench, send = sent()
+    bench.settle(send, told(send))
+    bench.manager.replace(send.order.client_order_id, quantity=D(9), reason="x", now=bench.now)
+    [cancel] = bench.cancels()
+    bench.manager.end_session(now=bench.now)
+    bench.settle(cancel, told(send, OrderState.CANCELED))
+    assert bench.take(Send) == []
 
 
 @pytest.mark.parametrize("answer", [VenueUnavailableError("down"), OrderUnknownError("?")])

@@ -44,8 +44,8 @@ class Fault(StrEnum):
 # days meet it about ten times, crashes and account faults about once.
 _MILD = {
     Fault.REQUEST_LOST: 0.02,
-    Fault.ACK_LOST: 0.02,
-    Fault.ERROR_AFTER: 0.01,
+    Fault.ACK_LOST: 0.03,
+    Fault.ERROR_AFTER: 0.03,
     Fault.HUNG: 0.01,
     Fault.REFUSED_BEFORE: 0.02,
     Fault.SLOW: 0.02,

@@ -137,7 +137,9 @@ class Line:
             return
         if fault in {Fault.REQUEST_LOST, Fault.ACK_LOST, Fault.ERROR_AFTER}:
             answer = self._lost(command, fault)
-            delay = 5.0
+            # A 5xx is as quick as an answer, and races with the stream; a time-out takes a while.
+            if fault is not Fault.ERROR_AFTER:
+                delay = self._draw.uniform(0.05, 8.0)
         assert self.client is not None
         name = type(command).__name__
         self._later(delay, f"answer {name}", self.client.answered, epoch, command, answer)

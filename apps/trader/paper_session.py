@@ -178,6 +178,7 @@ def _sending(desk: _Session) -> list[Event]:
         session=desk.session,
         book=ledger.book(desk.book),
         mode=ledger.mode(desk.book),
+        breakers=ledger.control().tripped(desk.book),
         verdict=functools.cache(lambda kind, name: ledger.verdict(name, kind=kind)),
         policy=desk.policy,
         costs_of=desk.costs_of,

@@ -30,7 +30,7 @@ from quant.governance.selection import champion, changes, roles
 from resources.desk import Desk
 from resources.settings import Settings
 from resources.warehouse import Provenance
-from tests.support.small_home import small_cli
+from tests.support.small_home import small_bundle, small_cli
 
 # MLflow 3.17 declares its mappers with a loader that SQLAlchemy 2.1 deprecates; it works.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -144,6 +144,32 @@ def test_both_sides_of_the_regime_flag_are_audited_over_the_same_windows(own_hom
         "regime=off": "combined_regime_off",
         "regime=on": "combined_regime_on",
     }
+
+
+def test_a_sprint_computes_what_no_night_has_scored_and_keeps_what_one_has(own_home):
+    """Two sessions before the first night are researched; the nights' own scores stay untouched."""
+    from apps import sprints
+
+    def scored() -> dict[dt.date, str]:
+        with Desk(own_home) as desk:
+            rows = desk.warehouse.rows(
+                "SELECT session, max(known_at)::VARCHAR FROM audit.forecast_scores "
+                "WHERE model = 'combined' AND horizon_days = 1 GROUP BY ALL"
+            )
+            return dict(rows)
+
+    before = scored()
+    steps: list[str] = []
+    with small_bundle(own_home):
+        for _ in range(2):
+            sprints.compute_missing(
+                own_home, until=dt.date(2022, 12, 28), audits=7, on_step=steps.append
+            )
+    after = scored()
+    assert len(after) == len(before) + 2 == 7
+    assert {day: after[day] for day in before} == before
+    assert steps == ["up to 2022-12-28"]
+    assert audit.sprint(small_cli(own_home), audits=20).counted == 7
 
 
 def test_a_home_without_history_is_not_audited_by_drift_alone(own_home):

@@ -153,8 +153,9 @@ def test_a_sprint_computes_what_no_night_has_scored_and_keeps_what_one_has(own_h
     def scored() -> dict[dt.date, str]:
         with Desk(own_home) as desk:
             rows = desk.warehouse.rows(
-                "SELECT session, max(known_at)::VARCHAR FROM audit.forecast_scores "
-                "WHERE model = 'combined' AND horizon_days = 1 GROUP BY ALL"
+                "SELECT session, string_agg(row_hash, ' ' ORDER BY symbol) "
+                "FROM audit.forecast_scores WHERE model = 'combined' AND horizon_days = 1 "
+                "GROUP BY ALL"
             )
             return dict(rows)
 
@@ -168,8 +169,18 @@ def test_a_sprint_computes_what_no_night_has_scored_and_keeps_what_one_has(own_h
     after = scored()
     assert len(after) == len(before) + 2 == 7
     assert {day: after[day] for day in before} == before
-    assert steps == ["up to 2022-12-28"]
+    assert steps == ["up to 2022-12-20"]
     assert audit.sprint(small_cli(own_home), audits=20).counted == 7
+
+
+def test_a_sprint_researches_stretches_that_are_missing_and_none_is_long():
+    """Forty sessions, of which the tenth and eleventh were scored by nights."""
+    from apps.sprints import PIECE, pieces
+
+    days = [dt.date(2022, 1, 1) + dt.timedelta(days=i) for i in range(40)]
+    missing = set(days[1:]) - {days[10], days[11]}
+    assert pieces(days, missing) == [days[:10], days[12 : 12 + PIECE], days[12 + PIECE :]]
+    assert pieces(days, {days[5]}) == [[days[5]]]
 
 
 def test_a_home_without_history_is_not_audited_by_drift_alone(own_home):

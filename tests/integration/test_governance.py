@@ -341,6 +341,34 @@ def test_a_degraded_champion_goes_its_orders_stop_and_the_one_before_leads_again
         promote(desk, "garch", actor="ada")
 
 
+def test_the_sensor_demotes_a_degraded_champion_within_five_sessions_and_nobody_is_asked(
+    own_home, monkeypatch
+):
+    """Its errors are larger by 60 % for five sessions; Dagster's sensor ticks once and acts."""
+    from sensors.governance import WATCHED, demotion_sensor
+
+    with Desk(own_home) as desk:
+        plant(desk, skill=SKILLED)
+        certify_model(desk, "garch")
+        promote(desk, "garch", actor="ada")
+        plant(desk, skill=SKILLED, wide=1.6, sessions=5)
+    monkeypatch.setenv("PMX_HOME", str(own_home.home))
+    monkeypatch.setenv("PMX_CONFIG_DIR", str(own_home.config_dir))
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(WATCHED, partition="2022-12-28")
+        )
+        said = say(demotion_sensor, instance)
+    assert said.startswith("done: ")
+    assert "its error is" in said
+    with Desk(own_home) as desk:
+        assert champion(journal_of(desk).records()) == ""
+        with desk.ledger() as ledger:
+            verdict = ledger.verdict("garch", kind=SubjectKind.MODEL)
+    assert verdict is not None
+    assert verdict.outcome is Outcome.FAIL
+
+
 def test_rollback_needs_an_earlier_champion_whose_certificate_counts(desk):
     plant(desk, skill=SKILLED)
     with pytest.raises(NotCertifiedError, match="no earlier champion"):

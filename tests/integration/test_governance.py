@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import datetime as dt
+import re
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -227,10 +229,20 @@ def test_a_skilled_model_is_certified_promoted_and_shown_in_mlflow(desk):
     assert {gate.gate for gate in certificate.gates} >= {"overfitting", "leakage", "worse_forecast"}
     assert journal_of(desk).standing(FAMILY).opened == 4
 
+    from resources.model_aliases import open_registry
+
     acted = look_for_promotion(desk)
     assert (acted.model, acted.is_change) == ("garch", True)
     assert champion(journal_of(desk).records()) == "garch"
     assert "champion" in acted.aliases["garch"] or acted.registry_problem
+
+    # The searches of docs/mlflow.md over registered models.
+    client = open_registry(desk.settings.mlflow_url)
+    page = Path("docs/mlflow.md").read_text(encoding="utf-8")
+    searches = re.findall(r"```registry\n(.*?)\n```", page, flags=re.DOTALL)
+    assert len(searches) == 2
+    for text in searches:
+        assert [one.name for one in client.search_registered_models(text)] == ["pmx.garch"], text
 
     again = look_for_promotion(desk)
     assert not again.is_change

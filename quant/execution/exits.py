@@ -206,4 +206,5 @@ def exit_quantity(held: Decimal) -> Decimal:
     """The signed trade that leaves a position: all of it, and never a share more."""
     if not held.is_finite() or held == 0:
         raise DataError(f"there is nothing to leave: the quantity held is {held}")
-    return -held
+    # Not the minus sign: that rounds to the precision of the context, and a share may be left.
+    return held.copy_negate()

@@ -124,6 +124,8 @@ class Intent(Traced):
     equity: Decimal
     ledger_head: LedgerHead
     models: tuple[str, ...] = ()
+    # Why the position must be left, whatever its signal says; empty for a signal's own wish.
+    exit_reason: str = ""
 
     def __post_init__(self) -> None:
         # A slotted dataclass is rebuilt by its decorator, so the short form of super() would miss.

@@ -44,6 +44,7 @@ class NightInputs:
     session: dt.date
     signals: Sequence[Mapping[str, Any]]
     weights: Mapping[str, float]  # by decision_id
+    buckets: Mapping[str, tuple[str, float]]  # by decision_id, barbell bucket and multiplier
     skips: Mapping[str, str]  # by decision_id, why a larger position would make all of them worse
     stops_trading: str  # why tonight's data is too poor to trade on, or nothing
 
@@ -117,6 +118,10 @@ def night_inputs(desk: Desk, lake: "Warehouse", session: dt.date) -> NightInputs
         session=session,
         signals=signals.to_dict("records"),
         weights=dict(zip(targets["decision_id"], targets["weight"], strict=True)),
+        buckets={
+            row.decision_id: (row.barbell_bucket, row.barbell_multiplier)
+            for row in targets.itertuples()
+        },
         skips={
             row.decision_id: "; ".join(json.loads(row.impact)["reasons"])
             for row in targets.itertuples()
@@ -296,6 +301,7 @@ def _intent(
     trace: Mapping[str, Any],
 ) -> Intent:
     weight = inputs.weights[signal["decision_id"]]
+    bucket, multiplier = inputs.buckets[signal["decision_id"]]
     return Intent(
         **trace,
         valid_session=next_session(desk.universe.calendar, inputs.session),
@@ -305,6 +311,8 @@ def _intent(
         equity=before.equity,
         ledger_head=before.head,
         models=models,
+        barbell_bucket=bucket,
+        barbell_multiplier=Decimal(repr(float(multiplier))),
     )
 
 

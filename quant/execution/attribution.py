@@ -48,14 +48,6 @@ class CloseReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntryFacts:
-    """What the decision to enter recorded besides money."""
-
-    barbell_bucket: str
-    barbell_multiplier: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
     """Money of a lot, or of a part of one; all but `notional` and `dividends` are costs."""
 
@@ -149,7 +141,7 @@ class RoundTrip:
     entry_fill_id: str
     exit_fill_id: str
     barbell_bucket: str
-    barbell_multiplier: float | None
+    barbell_multiplier: Decimal | None
     missing: tuple[str, ...]
 
     @property
@@ -213,18 +205,13 @@ class Attribution:
         return to_cents(sum(worth, start=closed)) - self.capital
 
 
-def attribute(
-    events: Iterable[Event],
-    book: str,
-    *,
-    calendar: str,
-    facts: Mapping[str, EntryFacts] | None = None,
-) -> Attribution:
+def attribute(events: Iterable[Event], book: str, *, calendar: str) -> Attribution:
     """Match a book's fills, first in first out, through its corporate actions.
 
-    `facts` are what entries recorded, by decision; an entry without them closes incompletely.
+    Events of other books and kinds are passed over. What an intent did not record, or a missing
+    intent would have said, is named as missing.
     """
-    walk = _Walk(calendar=calendar, facts=facts or {})
+    walk = _Walk(calendar=calendar)
     for event in events:
         if book_of(event) == book:
             walk.take(event)
@@ -235,9 +222,8 @@ def attribute(
 class _Walk:
     """The state of the matching: open lots by symbol, oldest first."""
 
-    def __init__(self, *, calendar: str, facts: Mapping[str, EntryFacts]) -> None:
+    def __init__(self, *, calendar: str) -> None:
         self.calendar = calendar
-        self.facts = facts
         self.capital = ZERO
         self.lots: dict[str, list[OpenLot]] = {}
         self.closed: list[RoundTrip] = []
@@ -286,11 +272,12 @@ class _Walk:
         return (CloseReason.REBALANCE if intent.target_weight else CloseReason.SIGNAL).value
 
     def _round_trip(self, entered: OpenLot, left: OpenLot, reason: str) -> RoundTrip:
-        decision, fact = entered.fill.decision_id, self.facts.get(entered.fill.decision_id)
+        decision = entered.fill.decision_id
+        wish = self._intents.get(decision)
         missing = {
             "reason": not reason,
-            "signal": decision not in self._intents,
-            "barbell": fact is None or not fact.barbell_bucket,
+            "signal": wish is None,
+            "barbell": wish is None or not wish.barbell_bucket,
         }
         first, last = entered.session, left.session
         identity = [entered.fill.fill_id, left.fill.fill_id, len(self.closed)]
@@ -315,8 +302,8 @@ class _Walk:
             exit_decision_id=left.fill.decision_id,
             entry_fill_id=entered.fill.fill_id,
             exit_fill_id=left.fill.fill_id,
-            barbell_bucket=fact.barbell_bucket if fact else "",
-            barbell_multiplier=fact.barbell_multiplier if fact else None,
+            barbell_bucket=wish.barbell_bucket if wish else "",
+            barbell_multiplier=wish.barbell_multiplier if wish else None,
             missing=tuple(name for name, is_missing in missing.items() if is_missing),
         )
 

@@ -7,6 +7,7 @@ from assets.partitions import trading_days
 from dagster_project.definitions import ASSET_MODULES, build_defs
 
 ASSETS = [
+    "audit/closed_trades",
     "audit/cost_estimates",
     "audit/counterfactuals",
     "audit/decisions",
@@ -39,6 +40,8 @@ ASSETS = [
 ]
 
 CHECKS = [
+    "audit/closed_trades: attribution_is_complete",
+    "audit/closed_trades: attribution_is_the_books_result",
     "audit/nights: signals_are_trades_and_refusals",
     "clean/daily_bars: no_critical_finding",
     "clean/daily_bars: quality_allows_trading",
@@ -77,6 +80,7 @@ BOOK = {
     "order/intents",
     "order/refusals",
     "order/fills",
+    "audit/closed_trades",
     "audit/cost_estimates",
     "audit/counterfactuals",
     "audit/nights",

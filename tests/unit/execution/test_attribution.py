@@ -22,7 +22,6 @@ from quant.execution import (
 )
 from quant.execution.attribution import (
     Attribution,
-    EntryFacts,
     attribute,
     premature_share,
     sessions_after,
@@ -33,9 +32,9 @@ D = Decimal
 NEXT_MONDAY = dt.date(2022, 12, 5)
 
 
-def attributed(*events: Event, facts: dict[str, EntryFacts] | None = None) -> Attribution:
+def attributed(*events: Event) -> Attribution:
     """The round trips of the paper book."""
-    return attribute([opened(), *events], BOOK, calendar="XNYS", facts=facts)
+    return attribute([opened(), *events], BOOK, calendar="XNYS")
 
 
 def paid(event: FillRecorded, **parts: str) -> FillRecorded:
@@ -146,20 +145,19 @@ def test_a_dividend_belongs_to_the_lots_that_were_held() -> None:
 
 def test_a_round_trip_says_why_it_ended_and_what_began_it() -> None:
     """An exit's reason is the rule's; a signal to hold nothing is a signal; less is a rebalance."""
-    start = decided(1, 10)
+    start = decided(1, 10, barbell_bucket="core", barbell_multiplier=D("0.5"))
     wish = start[0]
     assert isinstance(wish, IntentRecorded)
-    facts = {wish.intent.decision_id: EntryFacts(barbell_bucket="core", barbell_multiplier=1.0)}
     found = attributed(
         *start,
         *decided(2, -2),
         *decided(3, -3, target_weight=D(0)),
         *decided(4, -5, exit_reason="STOP_LOSS", target_weight=D(0)),
-        facts=facts,
     )
     assert [one.reason for one in found.round_trips] == ["REBALANCE", "SIGNAL", "STOP_LOSS"]
     assert {one.entry_decision_id for one in found.round_trips} == {wish.intent.decision_id}
-    assert [one.barbell_bucket for one in found.round_trips] == ["core"] * 3
+    barbell = {(one.barbell_bucket, one.barbell_multiplier) for one in found.round_trips}
+    assert barbell == {("core", D("0.5"))}
     assert found.complete_share == 1.0
 
 

@@ -95,7 +95,7 @@ def run(
 
 
 def _attribution(cli: Cli) -> Any:
-    from assets.audit.closed_trades import attribution_of
+    from assets.order.lots import attribution_of
     from resources.desk import Desk
 
     # An installation that never traded has no ledger, and that is no fault.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.order.lots import attribution_of
 from assets.support import Night, check, stage_asset_arguments
 from resources.desk import Desk
 
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
     from quant.execution.attribution import Attribution, RoundTrip
     from resources.ledger.ledger import Ledger
 
-# What a book's money can be told from; refusals and verdicts are the many others.
-MONEY_KINDS = (
-    "book_opened",
-    "intent_recorded",
-    "order_sent",
-    "fill_recorded",
-    "action_applied",
-)
 COLUMNS = (
     *("trade_id", "book", "strategy", "symbol", "side", "quantity", "entry_session"),
     *("entry_time", "entry_price", "session", "exit_time", "exit_price", "split_ratio"),
@@ -81,16 +74,6 @@ def closed_trades(
         net_result=float(sum(frame["net_result"], start=0)),
         snapshot=provenance.snapshot_id,
     )
-
-
-def attribution_of(
-    desk: Desk, ledger: "Ledger", book: str, *, until_seq: int | None = None
-) -> "Attribution":
-    """Every round trip and open lot of a book, as the ledger has them."""
-    from quant.execution.attribution import attribute
-
-    events = ledger.events(book=book, kinds=MONEY_KINDS, until_seq=until_seq)
-    return attribute(events, book, calendar=desk.universe.calendar)
 
 
 def unattributed(ledger: "Ledger", book: str, found: "Attribution") -> Any:

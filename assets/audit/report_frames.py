@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from assets.audit.closed_trades import attribution_of, closed_frame
+from assets.audit.closed_trades import closed_frame
 from assets.audit.model_audits import AGAINST
+from assets.order.lots import attribution_of
 from assets.order.mirror import fills_frame
 from quant.governance.audits import GatesPolicy
 from quant.governance.report_inputs import COLUMNS, ReportInputs

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from assets.order.exits import exit_intents, judged_positions
 from quant.core.money import price as exact_price
 from quant.core.money import quantity as whole_steps
 from quant.execution.book import Book, BookPolicy
@@ -58,6 +59,14 @@ class Standing:
     head: LedgerHead
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What a night decided: its events, and how every held position was judged before them."""
+
+    events: Sequence[Event]
+    exits: Sequence[Mapping[str, Any]]
+
+
 def may_decide(desk: Desk, ledger: "Ledger", session: dt.date) -> str:
     """Why a session cannot be decided any more (or yet); nothing where it can.
 
@@ -78,15 +87,34 @@ def may_decide(desk: Desk, ledger: "Ledger", session: dt.date) -> str:
 
 def decide_session(
     desk: Desk, ledger: "Ledger", session: dt.date, provenance: "Provenance"
-) -> list[Event]:
+) -> Decided:
     """Record the session's verdicts, intents and refusals; the same again adds nothing."""
     inputs = night_inputs(desk, desk.warehouse, session)
     opening = [] if desk.settings.book in ledger.books() else [book_opening(desk)]
     ledger.append_all([*opening, *verdict_events(desk, session, provenance)])
     before = standing(desk, ledger, inputs)
-    events = order_events(desk, inputs, before, provenance)
-    ledger.append_all(events)
-    return events
+    decided = decide_orders(desk, ledger, desk.warehouse, inputs, before, provenance)
+    ledger.append_all(decided.events)
+    return decided
+
+
+def decide_orders(
+    desk: Desk,
+    ledger: "Ledger",
+    lake: "Warehouse",
+    inputs: NightInputs,
+    before: Standing,
+    provenance: "Provenance",
+) -> Decided:
+    """Exits first, then one end for each signal; a position that is left takes no signal."""
+    judged = judged_positions(desk, ledger, lake, inputs, before, provenance)
+    leaving = [
+        IntentRecorded(intent=intent)
+        for intent in exit_intents(desk, judged, inputs, before, provenance)
+    ]
+    reasons = {event.intent.symbol: event.intent.exit_reason for event in leaving}
+    ends = order_events(desk, inputs, before, provenance, leaving=reasons)
+    return Decided(events=[*leaving, *ends], exits=judged)
 
 
 def book_opening(desk: Desk) -> BookOpened:
@@ -212,9 +240,17 @@ def _strategy_verdict(
 
 
 def order_events(
-    desk: Desk, inputs: NightInputs, before: Standing, provenance: "Provenance"
+    desk: Desk,
+    inputs: NightInputs,
+    before: Standing,
+    provenance: "Provenance",
+    *,
+    leaving: Mapping[str, str],
 ) -> list[Event]:
-    """One intent or one refusal for each signal; the first strategy to want a symbol has it."""
+    """One intent or one refusal for each signal; the first strategy to want a symbol has it.
+
+    `leaving` are the symbols whose position an exit rule ends tonight, and the rule.
+    """
     models = {
         strategy.name: strategy.models
         for strategy in desk.policy("strategies", StrategiesPolicy).strategies
@@ -222,7 +258,7 @@ def order_events(
     taken: dict[str, str] = {}
     events: list[Event] = []
     for signal in inputs.signals:
-        gate, reason, numbers = _gate(desk, inputs, before, signal, taken)
+        gate, reason, numbers = _gate(desk, inputs, before, signal, taken, leaving)
         trace = _trace(desk, signal, provenance)
         if gate:
             refusal = Refusal(**trace, gate=gate, reason=reason, numbers=numbers)
@@ -243,6 +279,7 @@ def _gate(
     before: Standing,
     signal: Mapping[str, Any],
     taken: Mapping[str, str],
+    leaving: Mapping[str, str],
 ) -> tuple[str, str, dict[str, str]]:
     """The first gate that refuses a signal, its reason and its numbers."""
     numbers = _numbers(signal)
@@ -251,6 +288,8 @@ def _gate(
         return signal["gate"], signal["reason"], numbers
     if inputs.stops_trading:
         return "data_quality", inputs.stops_trading, numbers
+    if symbol in leaving:
+        return "exit", f"{leaving[symbol]} ends the position in {symbol} tonight", numbers
     if symbol in taken:
         return "symbol_taken", f"{taken[symbol]} trades {symbol} tonight already", numbers
     held = _held_weight(before, signal)

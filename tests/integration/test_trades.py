@@ -10,7 +10,8 @@ from tests.support.small_home import small_cli
 
 def test_closed_and_open_results_are_the_books_change_in_equity(small_home: Settings) -> None:
     """Six nights of trading: at every mark not a cent is missing."""
-    from assets.audit.closed_trades import attribution_of, unattributed
+    from assets.audit.closed_trades import unattributed
+    from assets.order.lots import attribution_of
 
     with Desk(small_home) as desk, desk.ledger() as ledger:
         book = small_home.book

@@ -29,6 +29,7 @@ ASSETS = [
     "model/samossa_fits",
     "model/sarimax_fits",
     "model/verdicts",
+    "order/exits",
     "order/fills",
     "order/intents",
     "order/refusals",
@@ -79,6 +80,7 @@ STAGES = ["raw", "clean", "feature", "model", "forecast", "signal", "target", "o
 BOOK = {
     "order/intents",
     "order/refusals",
+    "order/exits",
     "order/fills",
     "audit/closed_trades",
     "audit/cost_estimates",

@@ -11,7 +11,7 @@ is wanted again on the next one. All levels are in the units of tonight's bars.
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
@@ -23,24 +23,24 @@ from quant.core.identity import content_hash, decision_id
 from quant.core.money import price as exact_price
 from quant.execution.actions import ActionKind, split_ratio
 from quant.execution.attribution import OpenLot, sessions_after
-from quant.execution.exits import (
-    BarBatch,
-    ExitBatch,
-    ExitPolicy,
-    HeldBatch,
-    exit_quantity,
-    judge_exits,
+from quant.execution.exit_history import (
+    PRICES,
+    Fired,
+    HeldHistory,
+    first_fired,
+    held_history,
+    split_factors,
 )
+from quant.execution.exits import ExitPolicy, exit_quantity
 from quant.execution.orders import Intent
-from quant.execution.trailing import average_true_range, trailing_stops
 from quant.market.bars import Basis
 from quant.market.calendars import next_session
-from quant.market.panel import FIELDS, FloatArray
+from quant.market.panel import FloatArray
 from resources.desk import Desk
 
 if TYPE_CHECKING:
-    from assets.history import History
     from assets.order.decide import NightInputs, Standing
+    from quant.market.panel import BarPanel
     from resources.ledger.ledger import Ledger
     from resources.warehouse import Provenance, Warehouse
 
@@ -70,18 +70,6 @@ class _Entry:
         return self.lot.fill.symbol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Levels:
-    """Prices and levels of all positions, in tonight's units; arrays are (positions, sessions)."""
-
-    days: Any
-    bars: Mapping[str, FloatArray]
-    atr: FloatArray
-    trailing: FloatArray  # what each session left behind
-    stop: FloatArray
-    target: FloatArray
-
-
 def judged_positions(
     desk: Desk,
     ledger: "Ledger",
@@ -98,11 +86,11 @@ def judged_positions(
         return []
     policy = desk.policy("exits", ExitPolicy)
     [history] = histories(desk, [inputs.session], warehouse=lake)
-    levels = _levels(desk, ledger, history, entries, policy, before.head.seq)
+    held = _history(desk, ledger, history.panel, entries, policy, before.head.seq)
     hashes = history.input_hashes(inputs.session)
-    judged = _first_fired(entries, levels, policy)
+    judged = first_fired(held, policy)
     return [
-        _row(desk, inputs, entry, levels, place, fired, hashes, policy, provenance)
+        _row(desk, inputs, entry, held, place, fired, hashes, policy, provenance)
         for place, (entry, fired) in enumerate(zip(entries, judged, strict=True))
     ]
 
@@ -188,50 +176,43 @@ def _signal_rows(lake: "Warehouse", decisions: Sequence[str]) -> dict[str, dict[
     return {row[0]: dict(zip(names, row, strict=True)) for row in rows}
 
 
-def _levels(
+def _history(
     desk: Desk,
     ledger: "Ledger",
-    history: "History",
+    panel: "BarPanel",
     entries: Sequence[_Entry],
     policy: ExitPolicy,
     until_seq: int,
-) -> _Levels:
-    panel = history.panel
-    first = min(np.datetime64(entry.lot.session, "D") for entry in entries)
-    start = max(int(np.searchsorted(panel.sessions, first)) - _WARM_UP_SESSIONS, 0)
+) -> HeldHistory:
+    entered = np.array([np.datetime64(entry.lot.session, "D") for entry in entries])
+    start = max(int(np.searchsorted(panel.sessions, entered.min())) - _WARM_UP_SESSIONS, 0)
     days = panel.sessions[start:]
     place = {symbol: row for row, symbol in enumerate(panel.symbols)}
     # A symbol that has left the universe has no bars: unknown, and said so.
-    rows = [place.get(entry.symbol, -1) for entry in entries]
-    absent = np.array(rows) < 0
+    rows = np.array([place.get(entry.symbol, -1) for entry in entries])
     splits = _splits(ledger, desk.settings.book, until_seq)
-    scale = np.array([_factors(splits.get(entry.symbol, ()), days) for entry in entries])
+    scale = np.array([split_factors(splits.get(entry.symbol, ()), days) for entry in entries])
     bars = {
-        field: np.where(absent[:, None], NAN, getattr(panel, field)[rows, start:]) * scale
-        for field in FIELDS
-        if field != "volume"
+        name: np.where(rows[:, None] < 0, NAN, getattr(panel, name)[rows, start:]) * scale
+        for name in PRICES
     }
-    atr = average_true_range(bars["high"], bars["low"], bars["close"], sessions=policy.atr_sessions)
-    side = np.array([entry.lot.sign for entry in entries])
-    outer = np.where(side[:, None] > 0, bars["high"], bars["low"])
-    trailing = trailing_stops(
-        np.where(np.isnan(outer), bars["close"], outer),
-        atr,
-        side=side,
-        entry=np.searchsorted(days, [np.datetime64(e.lot.session, "D") for e in entries]),
-        multiple=policy.trailing_atr_multiple,
-    )
     factors = [
         _level_factor(desk.universe.basis, entry, bars["close"][row], days)
         for row, entry in enumerate(entries)
     ]
     stop, target = (
-        np.array(
-            [factor * _level(e.signal, name) for e, factor in zip(entries, factors, strict=True)]
-        )
+        np.array([f * _level(e.signal, name) for e, f in zip(entries, factors, strict=True)])
         for name in ("stop_price", "target_price")
     )
-    return _Levels(days=days, bars=bars, atr=atr, trailing=trailing, stop=stop, target=target)
+    return held_history(
+        days=days,
+        bars=bars,
+        side=np.array([entry.lot.sign for entry in entries]),
+        entry=np.searchsorted(days, entered),
+        stop_price=stop,
+        target_price=target,
+        policy=policy,
+    )
 
 
 def _level(signal: Mapping[str, Any], name: str) -> float:
@@ -269,88 +250,13 @@ def _splits(
     return found
 
 
-def _factors(splits: Sequence[tuple[dt.date, Fraction]], days: Any) -> FloatArray:
-    """What turns each day's price into tonight's unit: the splits that came after it."""
-    factors = np.ones(len(days))
-    for ex_session, ratio in splits:
-        factors[days < np.datetime64(ex_session, "D")] *= float(ratio)
-    return factors
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fired:
-    """The first session since the entry at which a rule fired, and tonight's doubts."""
-
-    reason: str = ""
-    judged_at: str = ""
-    session: dt.date | None = None
-    price: float = NAN
-    doubts: tuple[str, ...] = ()
-
-
-def _first_fired(entries: Sequence[_Entry], levels: _Levels, policy: ExitPolicy) -> list[_Fired]:
-    start = [
-        int(np.searchsorted(levels.days, np.datetime64(entry.lot.session, "D")))
-        for entry in entries
-    ]
-    fired: dict[int, _Fired] = {}
-    last = len(levels.days) - 1
-    for column in range(min(start), last + 1):
-        rows = [row for row, first in enumerate(start) if first <= column and row not in fired]
-        if not rows:
-            continue
-        found = _judge(entries, levels, rows, column, start, policy)
-        for place, row in enumerate(rows):
-            if found.is_exit[place]:
-                fired[row] = _told(found, place, levels.days[column].item())
-    rows = list(range(len(entries)))
-    tonight = _judge(entries, levels, rows, last, start, policy)
-    return [replace(fired.get(row, _Fired()), doubts=tonight.doubts(row)) for row in rows]
-
-
-def _judge(
-    entries: Sequence[_Entry],
-    levels: _Levels,
-    rows: Sequence[int],
-    column: int,
-    start: Sequence[int],
-    policy: ExitPolicy,
-) -> ExitBatch:
-    before = levels.trailing[rows, column - 1] if column else np.full(len(rows), NAN)
-    day = levels.days[column].item()
-    held = HeldBatch(
-        side=np.array([entries[row].lot.sign for row in rows]),
-        stop_price=levels.stop[rows],
-        target_price=levels.target[rows],
-        trailing_price=before,
-        sessions_held=np.array([max(column - start[row], 0) for row in rows]),
-        calendar_days_held=np.array(
-            [max((day - entries[row].lot.session).days, 0) for row in rows]
-        ),
-    )
-    bars = BarBatch(**{field: values[rows, column] for field, values in levels.bars.items()})
-    return judge_exits(held, bars, policy)
-
-
-def _told(found: ExitBatch, place: int, session: dt.date) -> _Fired:
-    reason, judged_at = found.reason(place), found.judged_at(place)
-    assert reason is not None
-    assert judged_at is not None
-    return _Fired(
-        reason=reason.value,
-        judged_at=judged_at.value,
-        session=session,
-        price=float(found.price[place]),
-    )
-
-
 def _row(
     desk: Desk,
     inputs: "NightInputs",
     entry: _Entry,
-    levels: _Levels,
+    held: HeldHistory,
     place: int,
-    fired: _Fired,
+    fired: Fired,
     hashes: Mapping[str, str],
     policy: ExitPolicy,
     provenance: "Provenance",
@@ -361,8 +267,8 @@ def _row(
         "strategy": lot.fill.strategy,
         "symbol": entry.symbol,
         "session": inputs.session,
-        "reason": fired.reason,
-        "judged_at": fired.judged_at,
+        "reason": fired.reason.value if fired.reason else "",
+        "judged_at": fired.judged_at.value if fired.judged_at else "",
         "fired_session": fired.session,
         "trigger_price": fired.price,
         "refused": inputs.stops_trading if fired.reason else "",
@@ -370,11 +276,11 @@ def _row(
         "entry_decision_id": lot.fill.decision_id,
         "entry_session": lot.session,
         "entry_price": lot.entry_price,
-        "stop_price": float(levels.stop[place]),
-        "target_price": float(levels.target[place]),
-        "trailing_price": float(levels.trailing[place, -1]),
-        "atr": float(levels.atr[place, -1]),
-        "close": float(levels.bars["close"][place, -1]),
+        "stop_price": float(held.stop_price[place]),
+        "target_price": float(held.target_price[place]),
+        "trailing_price": float(held.trailing_price[place, -1]),
+        "atr": float(held.atr[place, -1]),
+        "close": float(held.bars["close"][place, -1]),
         "sessions_held": sessions_after(desk.universe.calendar, lot.session, inputs.session),
         "calendar_days_held": (inputs.session - lot.session).days,
         "doubts": "; ".join(fired.doubts),

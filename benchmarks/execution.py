@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from benchmarks._execution_fills import fills_row
 from quant.core.clock import SystemClock
 from quant.core.identity import decision_id
 from quant.execution import Refusal, RefusalRecorded, to_payload
@@ -38,6 +39,7 @@ def run(*, records: int = RECORDS, rounds: int = ROUNDS) -> list[dict[str, objec
         _journal("journal_commit_each", records, rounds, group=1, limit=ALONE_LIMIT),
         _journal("journal_group_commit", records, rounds, group=GROUP_RECORDS, limit=GROUP_LIMIT),
         _worlds(WORLDS),
+        *fills_row(),
     ]
 
 

@@ -107,6 +107,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         safety="looking changes nothing",
     ),
     Entry(
+        name="trades",
+        target="apps.cli.trades:run",
+        heading="Look closer",
+        summary="List closed round trips: why each ended, what it cost, what it earned.",
+        examples=("pmx trades --since 2022-12-01", "pmx trades --reason TIME_EXIT --json"),
+        safety="looking changes nothing",
+    ),
+    Entry(
         name="refusals",
         target="apps.cli.refusals:run",
         heading="Look closer",

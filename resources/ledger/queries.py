@@ -235,9 +235,15 @@ class LedgerQueries:
             for row in self._rows(query.where(any_of))
         ]
 
-    def events(self, *, until_seq: int | None = None, book: str | None = None) -> list[Event]:
-        """Recorded events in order."""
-        return self._events(until_seq=until_seq, book=book)
+    def events(
+        self,
+        *,
+        until_seq: int | None = None,
+        book: str | None = None,
+        kinds: Sequence[str] = (),
+    ) -> list[Event]:
+        """Recorded events in order; of some kinds, or of all."""
+        return self._events(until_seq=until_seq, book=book, kinds=kinds)
 
     def state_hash(self) -> str:
         """Equal for ledgers in which the same things happened, whenever they were written down."""
@@ -283,7 +289,9 @@ class LedgerQueries:
             )
         return result
 
-    def _events(self, *, until_seq: int | None, book: str | None) -> list[Event]:
+    def _events(
+        self, *, until_seq: int | None, book: str | None, kinds: Sequence[str] = ()
+    ) -> list[Event]:
         from resources.ledger import tables
 
         events = tables.events.c
@@ -292,6 +300,8 @@ class LedgerQueries:
             query = query.where(events.seq <= until_seq)
         if book is not None:
             query = query.where(events.book == book)
+        if kinds:
+            query = query.where(events.kind.in_(kinds))
         return self._decoded(query)
 
     def _decoded(self, query: "sa.Select[Any]") -> list[Event]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from assets.signal.fallback import Word, stored_words
 from quant.core.identity import content_hash
 from quant.market.frontier import FrontierPolicy
 from quant.portfolio.capital import CapitalPolicy, size_multiplier
@@ -20,10 +21,12 @@ from quant.portfolio.sizing import SizingPolicy
 from quant.signals.costs import CostPolicy, CostPrior
 from quant.signals.edge import EdgePolicy
 from quant.signals.flags import switched_off
+from quant.signals.language import FallbackPolicy
 from quant.signals.recalibrate import CostEvidence
 from quant.signals.strategies import Strategy
 from quant.signals.validator import Standing, ValidationPolicy
 from resources.desk import Desk
+from resources.language.policy import LlmPolicy
 
 if TYPE_CHECKING:
     from assets.history import History
@@ -43,6 +46,7 @@ class DecisionPolicies:
     sizing: SizingPolicy
     capital: CapitalPolicy
     limits: LimitsPolicy
+    language: FallbackPolicy
 
     @classmethod
     def of(cls, desk: Desk) -> "DecisionPolicies":
@@ -58,6 +62,7 @@ class DecisionPolicies:
             sizing=desk.policy("sizing", SizingPolicy),
             capital=desk.policy("capital", CapitalPolicy),
             limits=desk.policy("limits", LimitsPolicy),
+            language=desk.policy("llm", LlmPolicy).fallback,
         )
 
     @property
@@ -85,6 +90,7 @@ class NightContext:
     standing: Standing
     multiplier: float
     evidence: Mapping[str, CostEvidence]
+    words: Mapping[str, Sequence[Word]]  # of language models, where the time series are silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,6 +101,7 @@ class SharedFacts:
     closed: "Mapping[str, Sequence[ClosedTrade]]"
     evidence: Mapping[dt.date, Mapping[str, CostEvidence]]
     flags: Mapping[dt.date, Mapping[str, bool]]
+    words: Mapping[dt.date, Mapping[str, Sequence[Word]]]
     reduce_only: Mapping[dt.date, set[str]]
 
     @classmethod
@@ -114,6 +121,7 @@ class SharedFacts:
             closed=facts.closed_by_strategy(desk, lake),
             evidence=facts.cost_evidence(lake, sessions),
             flags=facts.recorded_flags(lake, sessions),
+            words=stored_words(lake, sessions),
             reduce_only=_reduce_only(lake, sessions),
         )
 
@@ -151,6 +159,7 @@ def contexts_of(
             standing=standing,
             multiplier=size_multiplier(standing.state, profits, policies.capital),
             evidence=shared.evidence.get(session, {}),
+            words=shared.words.get(session, {}),
         )
 
 

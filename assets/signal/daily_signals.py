@@ -17,6 +17,7 @@ from resources.desk import Desk
             "model.verdicts",
             "clean.daily_bars",
             "signal.model_flags",
+            "signal.llm_answers",
         ],
     ),
     check_specs=[

@@ -19,11 +19,13 @@ from assets.signal.contexts import (
     contexts_of,
     prior_of,
 )
+from assets.signal.fallback import language_sources, words_hash
 from quant.core.identity import content_hash, decision_id
 from quant.portfolio.night import basket_correlations
 from quant.portfolio.sizing import Candidate, propose
 from quant.signals.costs import CostPrior
 from quant.signals.generate import Action, Outlook, Signal, decide_signal
+from quant.signals.language import capped_weight, own_volatility
 from quant.signals.recalibrate import CostEvidence, Posterior, posterior_of
 from quant.signals.router import Routed, Source, SourceSignal, route
 from quant.signals.strategies import StrategiesPolicy, Strategy
@@ -76,10 +78,11 @@ def _strategy_rows(
     for around in contexts_of(desk, lake, strategy, past, shared, policies):
         items = inputs.get(around.session, [])
         costs = {item["symbol"]: _costs(desk, item["symbol"], around, policies) for item in items}
-        signals = {
-            item["symbol"]: _signal(item, costs[item["symbol"]].costs, around, policies)
+        spoken = {
+            item["symbol"]: _spoken(desk, strategy, item, costs[item["symbol"]], around, policies)
             for item in items
         }
+        signals = {symbol: signal for symbol, (signal, _) in spoken.items()}
         alike = _alike(desk, signals, around, policies)
         for item in items:
             symbol = item["symbol"]
@@ -87,7 +90,7 @@ def _strategy_rows(
                 desk,
                 strategy,
                 item,
-                signals[symbol],
+                *spoken[symbol],
                 costs[symbol],
                 alike[symbol],
                 around,
@@ -106,11 +109,46 @@ def _costs(desk: Desk, symbol: str, around: NightContext, policies: DecisionPoli
     )
 
 
+def _spoken(
+    desk: Desk,
+    strategy: Strategy,
+    item: Mapping[str, Any],
+    costs: Posterior,
+    around: NightContext,
+    policies: DecisionPolicies,
+) -> tuple[Signal, Routed]:
+    """The signal and whose it is: the time series', or where they are silent a language model's."""
+    symbol = item["symbol"]
+    outlook = Outlook(symbol=symbol, mean=item["mean"], std=item["std"], price=item["close"])
+    signal = _signal(outlook, costs.costs, around, policies)
+    own = _time_series(strategy, signal, around)
+    words = around.words.get(symbol, ())
+    if signal.action is not Action.NONE or not words:
+        return signal, route([own])
+    said = language_sources(
+        symbol,
+        words,
+        price=item["close"],
+        volatility=own_volatility(
+            around.market.returns[desk.universe.symbols.index(symbol)],
+            horizon_days=policies.edge.horizon_days,
+            policy=policies.language,
+        ),
+        stopped=around.switched_off or around.refused_model,
+        policy=policies.language,
+    )
+    routed = route([own, *(source for source, _ in said)])
+    for source, outlook in said:
+        if source is routed.primary:
+            signal = _signal(outlook, costs.costs, around, policies)
+    return signal, routed
+
+
 def _signal(
-    item: Mapping[str, Any], costs: CostPrior, around: NightContext, policies: DecisionPolicies
+    outlook: Outlook, costs: CostPrior, around: NightContext, policies: DecisionPolicies
 ) -> Signal:
     return decide_signal(
-        Outlook(symbol=item["symbol"], mean=item["mean"], std=item["std"], price=item["close"]),
+        outlook,
         policy=policies.edge,
         prior=costs,
         refused_model=around.refused_model,
@@ -146,6 +184,7 @@ def _row(
     strategy: Strategy,
     item: Mapping[str, Any],
     signal: Signal,
+    routed: Routed,
     costs: Posterior,
     alike: float,
     around: NightContext,
@@ -153,8 +192,9 @@ def _row(
     provenance: "Provenance",
 ) -> dict[str, Any]:
     weight = _proposed_weight(signal, item["close"], around, policies)
+    if routed.primary and routed.primary.source is Source.LANGUAGE_MODEL:
+        weight = capped_weight(weight, policies.language)
     judged, validation = _validated(signal, weight, alike, around, policies)
-    routed = _routed(strategy, signal, around)
     as_of = desk.as_of(around.session)
     numbers = (around.market.trend, alike, around.standing.hit_rate, around.multiplier)
     inputs = {
@@ -165,6 +205,8 @@ def _row(
         "costs": content_hash(costs.costs.model_dump(mode="json")),
         "surroundings": content_hash([repr(float(number)) for number in numbers]),
     }
+    if words := around.words.get(signal.symbol):
+        inputs["language"] = words_hash(words, policies.language)
     return asdict(judged) | {
         "action": judged.action.value,
         "strategy": strategy.name,
@@ -240,9 +282,9 @@ def _validated(
     return replace(signal, gate=refused.layer.value, reason=refused.sentence), validation
 
 
-def _routed(strategy: Strategy, signal: Signal, around: NightContext) -> Routed:
+def _time_series(strategy: Strategy, signal: Signal, around: NightContext) -> SourceSignal:
     missing = signal.reason if signal.action is Action.NONE else ""
-    said = SourceSignal(
+    return SourceSignal(
         source=Source.TIME_SERIES,
         model=strategy.forecast,
         symbol=signal.symbol,
@@ -251,7 +293,6 @@ def _routed(strategy: Strategy, signal: Signal, around: NightContext) -> Routed:
         priority=signal.priority,
         unavailable=around.switched_off or around.refused_model or missing,
     )
-    return route([said])
 
 
 def _routing(routed: Routed) -> dict[str, str]:

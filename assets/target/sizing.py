@@ -21,8 +21,11 @@ from quant.portfolio.limits import (
 )
 from quant.portfolio.sizing import BOUNDS, Proposals, SizingPolicy, propose_many
 from quant.signals.generate import Action
+from quant.signals.language import FallbackPolicy, capped_weight
+from quant.signals.router import Source
 from quant.signals.validator import ValidationPolicy
 from resources.desk import Desk
+from resources.language.policy import LlmPolicy
 from resources.reads import slice_of
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ class TargetPolicies:
     limits: LimitsPolicy
     barbell: BarbellPolicy
     frontier: FrontierPolicy
+    language: FallbackPolicy
 
     @classmethod
     def of(cls, desk: Desk) -> "TargetPolicies":
@@ -65,6 +69,7 @@ class TargetPolicies:
             limits=desk.policy("limits", LimitsPolicy),
             barbell=desk.policy("barbell", BarbellPolicy),
             frontier=desk.policy("frontier", FrontierPolicy),
+            language=desk.policy("llm", LlmPolicy).fallback,
         )
 
 
@@ -132,7 +137,13 @@ def _bought(
     limited = _limited(wanted, symbols, proposals, history, policies)
     annual = proposals.volatility_annual.tolist()
     shares = apply_barbell(symbols, limited.weight.tolist(), annual, policies.barbell)
-    weights = np.array([share.weight for share in shares])
+    is_word = (wanted["source"] == Source.LANGUAGE_MODEL.value).tolist()
+    weights = np.array(
+        [
+            capped_weight(share.weight, policies.language) if word else share.weight
+            for share, word in zip(shares, is_word, strict=True)
+        ]
+    )
     impacts = analyse_impacts(
         weights,
         wanted["expected_return"].to_numpy(dtype=float),
@@ -143,16 +154,22 @@ def _bought(
     return [
         {
             "symbol": symbol,
-            "weight": share.weight,
+            "weight": weight,
             "volatility_annual": volatility,
-            "bound_by": BOUNDS[bound],
+            "bound_by": BOUNDS[bound] if weight == share.weight else "language_model",
             "barbell_bucket": share.bucket.value,
             "barbell_multiplier": share.multiplier,
             "impact_verdict": impact.verdict.value,
             "impact": _said(impact),
         }
-        for symbol, share, volatility, bound, impact in zip(
-            symbols, shares, annual, limited.bound_by.tolist(), impacts, strict=True
+        for symbol, share, weight, volatility, bound, impact in zip(
+            symbols,
+            shares,
+            weights.tolist(),
+            annual,
+            limited.bound_by.tolist(),
+            impacts,
+            strict=True,
         )
     ]
 

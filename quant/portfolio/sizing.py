@@ -134,8 +134,8 @@ def propose_many(
     multiplier: float = 1.0,
 ) -> Proposals:
     """The weights of many candidates at once; the same as `propose` on each."""
-    annual = volatility * math.sqrt(TRADING_DAYS_A_YEAR / horizon_days)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore", under="ignore"):
+        annual = volatility * math.sqrt(TRADING_DAYS_A_YEAR / horizon_days)
         loss_at_stop = np.where(price > 0, 1.0 - stop_price / price, 0.0)
         variance = volatility * volatility
         net = expected_return - cost

@@ -103,6 +103,9 @@ def decide_signals(outlooks: OutlookBatch, policy: EdgePolicy) -> SignalBatch:
     risk = np.minimum(annual / policy.risk_volatility_annual, 1.0)
     distance = policy.stop_deviations * std
     known = np.where(usable, 1.0, np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        stop = outlooks.price * each(math.exp, -side * distance) * known
+        target = outlooks.price * each(math.exp, 2.0 * side * distance) * known
     return SignalBatch(
         is_buy=is_buy & usable,
         expected_return=expected * known,
@@ -114,8 +117,8 @@ def decide_signals(outlooks: OutlookBatch, policy: EdgePolicy) -> SignalBatch:
         * (PRIORITY_CONFIDENCE * confidence + (1.0 - PRIORITY_CONFIDENCE) * (1.0 - risk)),
         round_trip_cost=cost,
         required_return=required,
-        stop_price=outlooks.price * each(math.exp, -side * distance) * known,
-        target_price=outlooks.price * each(math.exp, 2.0 * side * distance) * known,
+        stop_price=stop,
+        target_price=target,
         gate=_gates(outlooks, usable, is_buy, is_buy & (expected < required)),
     )
 

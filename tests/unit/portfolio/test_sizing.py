@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quant.portfolio.capital import CapitalPolicy, size_multiplier
@@ -87,6 +87,7 @@ anything = st.floats() | st.floats(0, 1)
 rows = st.tuples(anything, anything, anything, anything, st.floats(), st.floats())
 
 
+@example([(0.01, 5e307, 0.5, 0.0, 50.0, 45.0)], 0.5)
 @given(st.lists(rows, min_size=1, max_size=20), st.sampled_from([0.5, 1.0, 2.0, math.nan]))
 def test_no_input_breaks_a_cap_and_many_are_sized_as_one_by_one(rows, multiplier):
     """Any numbers at all; the batch agrees to the last bit."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from quant.core.errors import DataError
 from quant.core.policy import Policy
@@ -44,6 +44,12 @@ class Answer(BaseModel):
     confidence: Annotated[float, Field(ge=0, le=1)]
     horizon_days: Annotated[int, Field(ge=1, le=60)]
     reason: Annotated[str, Field(max_length=500)]
+
+    @field_validator("reason")
+    @classmethod
+    def _is_one_plain_line(cls, value: str) -> str:
+        """It is shown to people: no line breaks, and nothing that a terminal would obey."""
+        return "".join(letter for letter in " ".join(value.split()) if letter.isprintable())
 
 
 class FallbackPolicy(Policy):

@@ -245,7 +245,6 @@ def night(tmp_path, *models, clock=None, flags=None, **more):
 
 def test_a_model_whose_switch_is_off_is_never_asked(tmp_path):
     with saying(GOOD) as server, night(tmp_path, model(server.url), flags={}) as asking:
-        assert not asking.is_on
         assert asking.ask(BENIGN) == []
     assert server.asks == []
 

@@ -21,6 +21,8 @@ from tests.support.language_server import bodies, saying
 from tests.support.small_home import NIGHTS
 from tests.unit.signals.injected_news import INJECTED
 
+pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+
 NIGHT = NIGHTS[-1]
 SILENT = ("JPM", "KO")
 HORIZON = 20  # of signals.yaml

@@ -53,6 +53,13 @@ def test_an_answer_of_the_schema_is_read():
     assert set(json.loads(GOOD)) == set(answer_schema()["required"]) == set(Answer.model_fields)
 
 
+def test_a_reason_is_shown_as_one_plain_line():
+    """No escape sequence reaches a terminal, and no mark turns a line around."""
+    wild = {"reason": "up\n\u001b[2J\u202e now\u200b", "direction": "up"}
+    text = json.dumps({**json.loads(GOOD), **wild})
+    assert read_answer(text, horizon_days=5).reason == "up [2J now"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -8,6 +8,7 @@ position where the time series are silent and nothing is held. It never sells, n
 changes what is held, and never raises its own size.
 """
 
+import json
 import math
 from enum import StrEnum
 from typing import Annotated, Any
@@ -91,6 +92,7 @@ def read_answer(text: str, *, horizon_days: int) -> Answer:
         raise _unusable(f"it is longer than {ANSWER_CHARACTERS_MAX} characters")
     try:
         answer = Answer.model_validate_json(text)
+        json.loads(text, object_pairs_hook=_each_key_once)
     except ValidationError as error:
         # Only names and kinds: what the model wrote is not repeated to a person or to a model.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
@@ -99,6 +101,12 @@ def read_answer(text: str, *, horizon_days: int) -> Answer:
     if answer.horizon_days != horizon_days:
         raise _unusable(f"horizon_days: {horizon_days} was asked for")
     return answer
+
+
+def _each_key_once(pairs: list[tuple[str, object]]) -> None:
+    """Parsers differ in which of two equal keys they take, so nobody may say a thing twice."""
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise _unusable("a key stands twice")
 
 
 def _unusable(what: str) -> UnusableAnswerError:

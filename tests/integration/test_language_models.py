@@ -180,6 +180,13 @@ def test_a_long_answer_within_the_limit_is_not_kept_whole():
     assert len(asked.text) == 4_000
 
 
+def test_half_a_character_is_unusable_and_can_be_stored():
+    with saying("\ud800") as server:
+        asked = ask(server)
+    assert asked.outcome is Outcome.UNUSABLE
+    assert asked.text == "?"
+
+
 def test_a_redirect_is_not_followed():
     """A server cannot send the question, with its key, to another one."""
 

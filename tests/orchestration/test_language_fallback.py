@@ -185,6 +185,26 @@ def test_such_a_decision_is_explained_and_replayed_with_the_server_gone(desk):
     assert "signal.llm_answers" in replayed.checked
 
 
+def test_the_nights_own_run_asks_and_decides_in_that_order(desk):
+    """The assets as Dagster runs them: switches, answers, signals, targets."""
+    import dagster as dg
+
+    from apps.night import NightRunner
+
+    stages = ("signal/model_flags", "signal/llm_answers", "signal/daily_signals")
+    runner = NightRunner(desk.settings)
+    with saying(GOOD) as server:
+        switch_on(desk, server.url)
+        runner.desk.clock = SteppedClock(desk.as_of(NIGHT))
+        try:
+            runner.run_assets([dg.AssetKey(stage.split("/")) for stage in stages], NIGHT)
+        finally:
+            runner.close()
+    assert len(server.asks) == 2
+    row = signal_of(desk, "JPM")
+    assert (row["source_model"], row["action"]) == ("llm_first", "buy")
+
+
 @pytest.mark.parametrize("said", ["down", "flat"])
 def test_its_word_sells_nothing(desk, said):
     with saying({**GOOD, "direction": said, "confidence": 1.0}) as server:

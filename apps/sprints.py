@@ -5,7 +5,7 @@ the decision (`quant.governance.sprints`).
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from assets.audit.model_audits import AGAINST
@@ -110,12 +110,27 @@ def compute_missing(
             return
         _require_history(runner.desk, days[0], on_step)
         keys = upstream(runner, "audit/model_audits")
-        for start in range(0, len(days), PIECE):
-            piece = days[start : start + PIECE]
-            if missing.intersection(piece):
-                runner.run_assets(keys, piece[0], piece[-1])
+        for piece in pieces(days, missing):
+            runner.run_assets(keys, piece[0], piece[-1])
             on_step(f"up to {piece[-1]}")
         runner.send_to_mlflow().result()
+
+
+def pieces(days: Sequence[dt.date], missing: Collection[dt.date]) -> list[list[dt.date]]:
+    """Stretches of missing sessions, none longer than a run; the first day of all forecasts only.
+
+    What lies between two stretches was scored, so its last evening has left forecasts behind.
+    """
+    found: list[list[dt.date]] = []
+    wanted = {*missing, days[0]} if days[1] in missing else set(missing)
+    for place, day in enumerate(days):
+        if day not in wanted:
+            continue
+        if place and found and found[-1][-1] == days[place - 1] and len(found[-1]) < PIECE:
+            found[-1].append(day)
+        else:
+            found.append([day])
+    return found
 
 
 def upstream(runner: "NightRunner", *names: str) -> "list[dg.AssetKey]":

@@ -299,7 +299,7 @@ def show_roles(desk: Desk) -> Acted:
 
 def _shown(desk: Desk, model: str, role: str, reason: str) -> Acted:
     """The act, once MLflow was told; its silence changes nothing but what it shows."""
-    from quant.governance.selection import roles
+    from quant.governance.selection import held_since, roles
     from resources.model_aliases import open_registry, sync_aliases
 
     records = journal_of(desk).records()
@@ -309,7 +309,12 @@ def _shown(desk: Desk, model: str, role: str, reason: str) -> Acted:
     problem = ""
     try:
         with _quiet():
-            report = sync_aliases(open_registry(desk.settings.mlflow_url), held, objections=why)
+            report = sync_aliases(
+                open_registry(desk.settings.mlflow_url),
+                held,
+                objections=why,
+                since=held_since(records),
+            )
         aliases = {
             **report.set,
             **{name: f"no alias: {said}" for name, said in report.left.items()},

@@ -123,6 +123,8 @@ class Night:
                 "snapshot_written": written.snapshot_id,
                 "first_session": self.sessions[0].isoformat(),
                 "last_session": self.sessions[-1].isoformat(),
+                # Paste it into MLflow's search: everything that this run recorded there.
+                "mlflow_filter": f"tags.`dagster/run_id` = '{self.provenance.run_id}'",
                 **metadata,
             },
             check_results=list(checks),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from assets.audit import (
+    closed_trades,
     cost_estimates,
     counterfactuals,
     decisions,
@@ -52,6 +53,7 @@ ASSET_MODULES = [
     daily_weights,
     records,
     cost_estimates,
+    closed_trades,
     counterfactuals,
     forecast_scores,
     model_audits,

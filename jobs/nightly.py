@@ -18,6 +18,7 @@ REPORT = dg.AssetSelection.assets(dg.AssetKey(["audit", "report"]))
 EVERYTHING = dg.AssetSelection.all()
 # What depends on the book that the night before left behind.
 TRADING = dg.AssetSelection.groups("order") | dg.AssetSelection.assets(
+    dg.AssetKey(["audit", "closed_trades"]),
     dg.AssetKey(["audit", "cost_estimates"]),
     dg.AssetKey(["audit", "counterfactuals"]),
     dg.AssetKey(["audit", "nights"]),

@@ -18,7 +18,12 @@ _SOURCES: dict[str, tuple[str, ...]] = {
     "signal": ("quant/signals", "quant/portfolio"),
     "target": ("quant/portfolio",),
     "order": ("quant/execution", "quant/portfolio/sizing.py"),
-    "audit": ("quant/forecasting", "quant/governance", "quant/signals"),
+    "audit": (
+        "quant/forecasting",
+        "quant/governance",
+        "quant/signals",
+        "quant/execution/attribution.py",
+    ),
 }
 
 STAGES = tuple(_SOURCES)

@@ -5,6 +5,7 @@ who has which role (`quant.governance.selection`). Nothing reads these aliases b
 alias that somebody set by hand changes nothing, and the next synchronisation takes it away.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,11 +27,16 @@ class AliasReport:
 
 
 def sync_aliases(
-    client: Any, roles: Mapping[str, Role], *, objections: Mapping[str, str]
+    client: Any,
+    roles: Mapping[str, Role],
+    *,
+    objections: Mapping[str, str],
+    since: Mapping[str, dt.date] | None = None,
 ) -> AliasReport:
     """Give each role's alias to the newest version of its model, and take every other one away.
 
-    A champion whose certificate does not count gets no alias, whatever the roles say.
+    A champion whose certificate does not count gets no alias, whatever the roles say. The tags
+    `role` and `role_since` of a model say the same, since they can be searched for.
     """
     report = AliasReport()
     models = {one.name.removeprefix(_PREFIX): one for one in client.search_registered_models()}
@@ -44,6 +50,10 @@ def sync_aliases(
         wanted = roles.get(model, Role.NONE)
         allowed = wanted.value if model not in report.left else ""
         _move(client, model, registered, allowed, report)
+        day = (since or {}).get(model)
+        _tag(
+            client, registered, {"role": allowed, "role_since": str(day) if allowed and day else ""}
+        )
     return report
 
 
@@ -52,6 +62,15 @@ def open_registry(url: str) -> Any:
     from resources.tracking import Tracking
 
     return Tracking(url)._client
+
+
+def _tag(client: Any, registered: Any, wanted: Mapping[str, str]) -> None:
+    for key, value in wanted.items():
+        held = dict(registered.tags).get(key, "")
+        if value and held != value:
+            client.set_registered_model_tag(registered.name, key, value)
+        elif held and not value:
+            client.delete_registered_model_tag(registered.name, key)
 
 
 def _move(client: Any, model: str, registered: Any, wanted: str, report: AliasReport) -> None:

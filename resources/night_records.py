@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from resources.warehouse import Provenance
 
 
+# MLflow refuses a tag that is longer.
+_TAG_MAX = 5000
+
+
 def record_fits(
     desk: "Desk", provenance: "Provenance", model: "Forecaster", fits: "pd.DataFrame"
 ) -> int:
@@ -135,6 +139,10 @@ def leave(
             "data_version": data_version,
             "git_sha": git_sha(),
             "book": desk.settings.book,
+            # With a comma at both ends, so that a search for ,C, does not find ,CAT,
+            "symbols": f",{','.join(sorted(desk.universe.symbols))},"[:_TAG_MAX],
+            "mlflow.note.content": f"Dagster run {provenance.run_id}: `/runs/{provenance.run_id}` "
+            "on its pages, which `pmx up` names.",
         },
         artifacts=artifacts,
     )

@@ -29,6 +29,7 @@ POLICY_FILES: Final[dict[str, str]] = {
     "book": "quant.execution.book:BookPolicy",
     "capital": "quant.portfolio.capital:CapitalPolicy",
     "costs": "quant.signals.costs:CostPolicy",
+    "exits": "quant.execution.exits:ExitPolicy",
     "flags": "quant.signals.flags:FlagsPolicy",
     "forecasts": "quant.forecasting.policy:ForecastPolicy",
     "frontier": "quant.market.frontier:FrontierPolicy",

@@ -21,7 +21,7 @@ from quant.core.errors import DataError, UsageError
 from quant.core.identity import content_hash
 
 # Where a number was computed, not what it is: repeating a night elsewhere makes no second run.
-EXECUTION_TAGS: Final = frozenset({"dagster/run_id", "snapshot_id"})
+EXECUTION_TAGS: Final = frozenset({"dagster/run_id", "snapshot_id", "mlflow.note.content"})
 # Filters in the tracking UI rely on these; one that was not given says so.
 EXPECTED_TAGS: Final = (
     "dagster/run_id",

@@ -46,6 +46,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         examples=("pmx nightly", "pmx nightly --session 2022-12-28", "pmx nightly --json"),
     ),
     Entry(
+        name="mode",
+        target="apps.cli.mode:run",
+        heading="Every night",
+        summary="Show or set what may be sent: normal, reduce, pause, emergency.",
+        examples=("pmx mode", "pmx mode pause --by ada --reason 'odd fills'"),
+        safety="a change of mode is recorded whole or not at all",
+    ),
+    Entry(
         name="backfill",
         target="apps.cli.backfill:run",
         heading="Every night",
@@ -96,6 +104,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         heading="Look closer",
         summary="List what one bar touched: features, forecasts, trades, money.",
         examples=("pmx impact clean.daily_bars AAPL 2022-11-15",),
+        safety="looking changes nothing",
+    ),
+    Entry(
+        name="trades",
+        target="apps.cli.trades:run",
+        heading="Look closer",
+        summary="List closed round trips: why each ended, what it cost, what it earned.",
+        examples=("pmx trades --since 2022-12-01", "pmx trades --reason TIME_EXIT --json"),
         safety="looking changes nothing",
     ),
     Entry(
@@ -313,6 +329,17 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         summary="Serve a simulated venue that speaks Alpaca's and Binance's protocols.",
         examples=("pmx venue", "pmx venue --alpaca 8790 --binance 8791 --seed 7 --faults f.json"),
         safety="the venue was stopped; its events are kept",
+    ),
+    Entry(
+        name="simulate",
+        target="apps.cli.simulate:run",
+        heading="Look closer",
+        summary="Live through seeded worlds of faults; no invariant of an order may break.",
+        examples=(
+            "pmx simulate --seeds 0:1000 --days 10 --json",
+            "pmx simulate --seeds 17:18 --trace",
+        ),
+        safety="a simulation leaves nothing behind",
     ),
     Entry(
         name="broker check",

@@ -67,12 +67,21 @@ class Certified(CommandResult):
         return exit_codes.OK if self.outcome == "PASS" else exit_codes.DOES_NOT_HOLD
 
     def render(self, console: Any) -> None:
-        """One line a gate."""
+        """One line a gate, then where all of them can be looked up."""
+        from quant.governance.certification import GATE_WORDS, plain_value
+
         for gate in self.gates:
             mark = "pass" if gate["passed"] else "FAIL"
+            asked = f"{gate['bound']} {gate['limit']:g}"
             console.print(
-                f"{mark}  {gate['words']}  [{gate['evidence']}]", markup=False, soft_wrap=True
+                f"{mark}  {plain_value(gate['value']):>9}  {asked:<14}  {GATE_WORDS[gate['gate']]}",
+                markup=False,
+                soft_wrap=True,
             )
+            if "looks ahead" in gate["words"]:
+                console.print(f"      {gate['words']}", markup=False, soft_wrap=True)
+        for evidence in dict.fromkeys(gate["evidence"] for gate in self.gates):
+            console.print(f"see   {evidence}", markup=False, soft_wrap=True)
         signed = f"signed by {self.key_id}" if self.key_id else "not signed"
         console.print(
             f"{self.subject}: {self.outcome} on {self.session}, discounted by {self.trials:.1f} "

@@ -59,6 +59,8 @@ def _steps(trail: Trail) -> Iterator[Step]:
     subject = trail.subject
     yield from _ledger_steps(subject)
     yield from _met_bar_step(trail)
+    if trail.exit is not None:
+        yield _row_step(trail.exit, _key(trail.exit), words.of_exit(trail.exit))
     if trail.target is not None:
         yield _row_step(trail.target, _key(trail.target), words.of_target(trail.target))
     yield _row_step(trail.signal, _key(trail.signal), words.of_signal(trail.signal))

@@ -34,9 +34,12 @@ class Control:
 
     modes: dict[str, Mode] = field(default_factory=dict)
     breakers: dict[tuple[str, Breaker], BreakerChanged] = field(default_factory=dict)
+    # Asked at every event and changed a few times a day.
+    _known: dict[str, Mode] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
         """Note one event; those of other kinds change nothing."""
+        self._known.clear()
         if isinstance(event, ModeChanged):
             self.modes[event.scope] = event.mode
         elif isinstance(event, BreakerChanged):
@@ -55,5 +58,8 @@ class Control:
 
     def mode(self, book: str) -> Mode:
         """The strictest of the book's mode, every book's mode and what breakers demand."""
-        stated = [self.modes.get(scope, Mode.NORMAL) for scope in (book, EVERY_BOOK)]
-        return strictest([*stated, *(BREAKER_MODES[one.breaker] for one in self.tripped(book))])
+        if book not in self._known:
+            stated = [self.modes.get(scope, Mode.NORMAL) for scope in (book, EVERY_BOOK)]
+            demanded = (BREAKER_MODES[one.breaker] for one in self.tripped(book))
+            self._known[book] = strictest([*stated, *demanded])
+        return self._known[book]

@@ -97,6 +97,7 @@ def _judge(intent: Intent, desk: Desk, running: _Running) -> Order | Refusal:
     order = _order(intent, desk, traded) if traded else None
     objection = (
         _window(intent, desk)
+        or _exit(intent, desk, traded, running)
         or _verdict(intent, desk)
         or _reconciled(intent, desk)
         or _mode(intent, desk, traded, running)
@@ -174,7 +175,19 @@ def _window(intent: Intent, desk: Desk) -> Objection | None:
     return "window", reason, {"valid_session": str(intent.valid_session)}
 
 
+def _exit(intent: Intent, desk: Desk, traded: Decimal, running: _Running) -> Objection | None:
+    """An exit only ever reduces, whatever happened to the position since it was decided."""
+    held = _held(intent.symbol, desk, running)
+    if not intent.exit_reason or is_reducing(held, traded):
+        return None
+    reason = f"{intent.exit_reason} would trade {traded} on top of {held}, which is no exit"
+    return "exit", reason, {"held": str(held), "wanted": str(traded)}
+
+
 def _verdict(intent: Intent, desk: Desk) -> Objection | None:
+    # Leaving a position needs nobody's good opinion of what entered it.
+    if intent.exit_reason:
+        return None
     subjects = [(SubjectKind.STRATEGY, intent.strategy)]
     subjects += [(SubjectKind.MODEL, model) for model in intent.models]
     for kind, name in subjects:

@@ -105,10 +105,8 @@ class Hearing:
             return
         if after is OrderState.REJECTED and life.filled:
             after = OrderState.CANCELED
-        backwards = after is OrderState.WORKING and life.state is OrderState.PARTIAL
-        if after is life.state or backwards or not is_legal(life.state, after):
-            return
-        self._recorder.move(life, after, report.reason, report.venue_order_id)
+        if after is not life.state and is_legal(life.state, after):
+            self._recorder.move(life, after, report.reason, report.venue_order_id)
 
     def _fee(self, told: VenueFill, notional: Decimal) -> tuple[Decimal, str]:
         """In the book's currency, and where the number comes from."""

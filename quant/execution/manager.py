@@ -85,11 +85,14 @@ class OrderManager:
     # What a person or a strategy wants
 
     def offer(self, session: dt.date, around: Surroundings, *, now: float) -> None:
-        """Judge every pending intent for `session`, refuse or send it; a repeat changes nothing."""
+        """Judge every pending intent for `session`, refuse or send it; a repeat changes nothing.
+
+        While the venue wants silence nothing is judged: offer again.
+        """
         self._sending.open_session = session
         state = self.state
         pending = [one for one in state.pending.values() if one.valid_session <= session]
-        if not pending or state.book is None:
+        if not pending or state.book is None or self._pacing.is_quiet(now):
             return
         orders, refusals = admit(pending, self._desk(session, around))
         for refusal in refusals:
@@ -246,9 +249,6 @@ class OrderManager:
             if life.rest:
                 rest = replace(life.order, quantity=life.rest)
                 (unknown if life.state in UNANSWERED_STATES else working).append(rest)
-        held = state.held
-        if not state.is_readable:
-            held = {"*": "the venue could not be read", **held}
         return Desk(
             session=session,
             book=state.book,
@@ -258,7 +258,7 @@ class OrderManager:
             costs_of=around.costs_of,
             unknown=tuple(unknown),
             working=tuple(working),
-            held=held,
+            held=state.held,
             breakers=state.control.tripped(state.name),
             rules_of=around.rules_of,
             limits=around.limits,
@@ -320,5 +320,9 @@ class OrderManager:
         self._sending.follow(life, now)
 
     def _hear_fills(self, told: Listing[VenueFill], now: float) -> None:
+        """Listings repeat themselves; most of one has been heard."""
+        lives = self.state.lives
         for fill in told.rows:
-            self.on_fill(fill, now=now)
+            life = lives.get(fill.client_order_id)
+            if life is not None and fill.execution_id not in life.executions:
+                self.on_fill(fill, now=now)

@@ -95,11 +95,16 @@ class Intent(Traced):
     equity: Decimal
     ledger_head: LedgerHead
     models: tuple[str, ...] = ()
+    # Why the position must be left, whatever its signal says; empty for a signal's own wish.
+    exit_reason: str = ""
+    # Where the target's policy put the position, and what it did to its weight; empty for an exit.
+    barbell_bucket: str = ""
+    barbell_multiplier: Decimal = Decimal(1)
 
     def __post_init__(self) -> None:
         # A slotted dataclass is rebuilt by its decorator, so the short form of super() would miss.
         Traced.__post_init__(self)
-        require_finite(self, "quantity", "target_weight", "equity")
+        require_finite(self, "quantity", "target_weight", "equity", "barbell_multiplier")
         require_positive(self, "reference_price")
         if self.quantity == 0:
             raise DataError(f"intent {self.decision_id} wants nothing: its quantity is zero")

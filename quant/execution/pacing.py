@@ -4,7 +4,12 @@ Belongs here: rate limits, bans and refused keys. Does not belong here: what a f
 order (`manager`).
 """
 
-from quant.execution.broker import RateLimitedError, VenueAuthError
+from quant.execution.broker import (
+    OrderNotFoundError,
+    OrderRejectedError,
+    RateLimitedError,
+    VenueAuthError,
+)
 from quant.execution.broker_events import Breaker, BreakerChanged
 from quant.execution.recorder import Recorder
 
@@ -28,6 +33,8 @@ class Pacing:
             self._auth_failures += 1
             if self._auth_failures >= self._auth_failures_max:
                 self.halt(Breaker.VENUE_AUTH, str(error))
+        elif isinstance(error, OrderNotFoundError | OrderRejectedError):
+            self.answered()  # it says no, and it does so to us
 
     def answered(self) -> None:
         """The venue took our key: refusals before are no row any more."""

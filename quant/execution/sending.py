@@ -44,8 +44,11 @@ class Sending:
         if order.client_order_id in self._state.lives:
             return  # sent before: an id is sent once, and again only on proof that it never came
         self._recorder.record(OrderSent(order=order))
-        self._asking.start(self._state.lives[order.client_order_id], now)
-        self._recorder.ask(Send(order, 1))
+        watch = self._asking.start(self._state.lives[order.client_order_id], now)
+        if self._pacing.is_quiet(now):
+            watch.resend_at = self._pacing.quiet_until
+        else:
+            self._recorder.ask(Send(order, 1))
 
     def failed(self, command: Send, error: object, now: float) -> None:
         """A sending brought no order."""

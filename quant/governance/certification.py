@@ -142,7 +142,7 @@ class Certificate:
 
 
 # What each gate's value is, for whoever reads the certificate without this file.
-_SAID: Mapping[str, str] = {
+GATE_WORDS: Mapping[str, str] = {
     "history": "sessions of history",
     "drawdown": "largest drawdown",
     "value_at_risk_95": "value at risk (95 %, a session)",
@@ -292,8 +292,8 @@ def _gate(
     evidence: Mapping[str, str],
 ) -> GateResult:
     passed = value is not None and _holds(value, limit, bound)
-    said = "is not known" if value is None else f"is {_plain(value)}"
-    words = f"{_SAID[name]} {said}; {bound} {limit:g} is asked"
+    said = f"is {plain_value(value)}"
+    words = f"{GATE_WORDS[name]} {said}; {bound} {limit:g} is asked"
     return GateResult(
         gate=name,
         value=None if value is None else float(value),
@@ -305,9 +305,11 @@ def _gate(
     )
 
 
-def _plain(value: float) -> str:
+def plain_value(value: float | None) -> str:
     """Four digits, and no exponent for what is as good as zero."""
-    return "0.0000" if abs(value) < 5e-5 and value else f"{value:.4g}"
+    if value is None:
+        return "not known"
+    return "0.0000" if 0 < abs(value) < 5e-5 else f"{value:.4g}"
 
 
 def _sentinel_gate(

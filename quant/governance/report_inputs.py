@@ -38,6 +38,25 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "slippage",
             "notional",
         ),
+        # One row a round trip that has ended; session is its last, net_result is after all costs.
+        "closed": (
+            "session",
+            "symbol",
+            "side",
+            "quantity",
+            "entry_session",
+            "entry_price",
+            "exit_price",
+            "reason",
+            "sessions_held",
+            "spread",
+            "slippage",
+            "impact",
+            "fee",
+            "dividends",
+            "net_result",
+            "exit_decision_id",
+        ),
         # One row a holding on the last session; quantity and weight are negative for a short one.
         "positions": (
             "symbol",
@@ -127,6 +146,7 @@ class ReportInputs:
 
     equity: pd.DataFrame = field(default_factory=partial(empty_frame, "equity"))
     fills: pd.DataFrame = field(default_factory=partial(empty_frame, "fills"))
+    closed: pd.DataFrame = field(default_factory=partial(empty_frame, "closed"))
     positions: pd.DataFrame = field(default_factory=partial(empty_frame, "positions"))
     refusals: pd.DataFrame = field(default_factory=partial(empty_frame, "refusals"))
     outcomes: pd.DataFrame = field(default_factory=partial(empty_frame, "outcomes"))

@@ -50,6 +50,7 @@ GATE_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "cost": "The expected gain does not pay for the round trip",
         "data_quality": "The data is not good enough",
         "edge": "Too little gain is expected",
+        "exit": "An exit rule ends the position, or it would not have reduced it",
         "flag": "Switched off by a flag",
         "forecast": "No usable forecast tonight",
         "frontier": "Frontier markets are switched off or at their cap",

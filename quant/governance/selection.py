@@ -7,6 +7,7 @@ recorded facts. Does not belong here: certificates themselves (`certification`),
 The roles are what the journal says; MLflow only shows them. So editing MLflow promotes nobody.
 """
 
+import datetime as dt
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,6 +120,19 @@ def roles(records: Iterable[GovernanceRecord]) -> dict[str, Role]:
         else:
             found[change.model] = role
     return found
+
+
+def held_since(records: Iterable[GovernanceRecord]) -> dict[str, dt.date]:
+    """The session since which each model has had its present role."""
+    known, since = changes(records), dict[str, dt.date]()
+    before: dict[str, Role] = {}
+    for count, change in enumerate(known, start=1):
+        now = roles(known[:count])
+        for model, role in now.items():
+            if before.get(model) is not role:
+                since[model] = change.session
+        before = now
+    return {model: since[model] for model in before}
 
 
 def champion(records: Iterable[GovernanceRecord]) -> str:

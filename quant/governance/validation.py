@@ -8,6 +8,7 @@ A split that cannot be evaluated is an error of the rule and is raised, never sk
 the splits that happened to work would be a selection.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from quant.core.errors import DataError
 from quant.core.identity import content_hash, seed_of
 from quant.governance.overfitting import known
-from quant.governance.splits import IntArray, Scheme, paths_of
+from quant.governance.splits import IntArray, Scheme, Split, paths_of
 from quant.portfolio.measures import SESSIONS_PER_YEAR, max_drawdown, sharpe
 
 FloatArray = NDArray[np.float64]
@@ -92,7 +93,7 @@ class SentinelReport:
 def validate(evaluate: Evaluate, scheme: Scheme, *, observations: int) -> ValidationReport:
     """Run a rule through every split of a scheme and put its test returns together to paths."""
     splits = list(scheme.splits(observations))
-    paths = out_of_sample_paths(evaluate, scheme, observations=observations)
+    paths = _paths(evaluate, splits)
     equities = [pd.Series(np.cumprod(1.0 + np.concatenate([[0.0], path]))) for path in paths]
     return ValidationReport(
         scheme=scheme.name,
@@ -101,7 +102,7 @@ def validate(evaluate: Evaluate, scheme: Scheme, *, observations: int) -> Valida
         splits=len(splits),
         path_sharpes=tuple(sharpe(pd.Series(path)) for path in paths),
         path_drawdowns=tuple(max_drawdown(equity) for equity in equities),
-        returns_hash=content_hash([path.tolist() for path in paths]),
+        returns_hash=content_hash([_digest(path) for path in paths]),
     )
 
 
@@ -109,7 +110,10 @@ def out_of_sample_paths(
     evaluate: Evaluate, scheme: Scheme, *, observations: int
 ) -> list[FloatArray]:
     """The whole series of test returns, one a path of the scheme."""
-    splits = list(scheme.splits(observations))
+    return _paths(evaluate, list(scheme.splits(observations)))
+
+
+def _paths(evaluate: Evaluate, splits: Sequence[Split]) -> list[FloatArray]:
     outcomes: list[list[FloatArray]] = []
     for split in splits:
         returns = np.asarray(evaluate(split.train, split.test), dtype=float)
@@ -120,6 +124,11 @@ def out_of_sample_paths(
         ends = np.cumsum([len(block) for block in split.blocks])[:-1]
         outcomes.append(np.split(known(returns), ends))
     return [np.concatenate(path) for path in paths_of(splits, outcomes)]
+
+
+def _digest(values: FloatArray) -> str:
+    """Of the numbers' own bytes: written out as text, they would cost more than the fits."""
+    return hashlib.sha256(np.ascontiguousarray(values, dtype="<f8").tobytes()).hexdigest()
 
 
 def leakage_sentinel(

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import datetime as dt
+import re
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -30,7 +32,7 @@ from quant.governance.selection import champion, changes, roles
 from resources.desk import Desk
 from resources.settings import Settings
 from resources.warehouse import Provenance
-from tests.support.small_home import small_cli
+from tests.support.small_home import small_bundle, small_cli
 
 # MLflow 3.17 declares its mappers with a loader that SQLAlchemy 2.1 deprecates; it works.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -146,6 +148,43 @@ def test_both_sides_of_the_regime_flag_are_audited_over_the_same_windows(own_hom
     }
 
 
+def test_a_sprint_computes_what_no_night_has_scored_and_keeps_what_one_has(own_home):
+    """Two sessions before the first night are researched; the nights' own scores stay untouched."""
+    from apps import sprints
+
+    def scored() -> dict[dt.date, str]:
+        with Desk(own_home) as desk:
+            rows = desk.warehouse.rows(
+                "SELECT session, string_agg(row_hash, ' ' ORDER BY symbol) "
+                "FROM audit.forecast_scores WHERE model = 'combined' AND horizon_days = 1 "
+                "GROUP BY ALL"
+            )
+            return dict(rows)
+
+    before = scored()
+    steps: list[str] = []
+    with small_bundle(own_home):
+        for _ in range(2):
+            sprints.compute_missing(
+                own_home, until=dt.date(2022, 12, 28), audits=7, on_step=steps.append
+            )
+    after = scored()
+    assert len(after) == len(before) + 2 == 7
+    assert {day: after[day] for day in before} == before
+    assert steps == ["up to 2022-12-20"]
+    assert audit.sprint(small_cli(own_home), audits=20).counted == 7
+
+
+def test_a_sprint_researches_stretches_that_are_missing_and_none_is_long():
+    """Forty sessions, of which the tenth and eleventh were scored by nights."""
+    from apps.sprints import PIECE, pieces
+
+    days = [dt.date(2022, 1, 1) + dt.timedelta(days=i) for i in range(40)]
+    missing = set(days[1:]) - {days[10], days[11]}
+    assert pieces(days, missing) == [days[:10], days[12 : 12 + PIECE], days[12 + PIECE :]]
+    assert pieces(days, {days[5]}) == [[days[5]]]
+
+
 def test_a_home_without_history_is_not_audited_by_drift_alone(own_home):
     """Where the models' fit window is not there, a sprint says so instead of computing."""
     from apps import sprints
@@ -190,10 +229,20 @@ def test_a_skilled_model_is_certified_promoted_and_shown_in_mlflow(desk):
     assert {gate.gate for gate in certificate.gates} >= {"overfitting", "leakage", "worse_forecast"}
     assert journal_of(desk).standing(FAMILY).opened == 4
 
+    from resources.model_aliases import open_registry
+
     acted = look_for_promotion(desk)
     assert (acted.model, acted.is_change) == ("garch", True)
     assert champion(journal_of(desk).records()) == "garch"
     assert "champion" in acted.aliases["garch"] or acted.registry_problem
+
+    # The searches of docs/mlflow.md over registered models.
+    client = open_registry(desk.settings.mlflow_url)
+    page = Path("docs/mlflow.md").read_text(encoding="utf-8")
+    searches = re.findall(r"```registry\n(.*?)\n```", page, flags=re.DOTALL)
+    assert len(searches) == 2
+    for text in searches:
+        assert [one.name for one in client.search_registered_models(text)] == ["pmx.garch"], text
 
     again = look_for_promotion(desk)
     assert not again.is_change
@@ -302,6 +351,34 @@ def test_a_degraded_champion_goes_its_orders_stop_and_the_one_before_leads_again
     assert "demoted" in verdict.reason
     with pytest.raises(NotCertifiedError, match="demoted"):
         promote(desk, "garch", actor="ada")
+
+
+def test_the_sensor_demotes_a_degraded_champion_within_five_sessions_and_nobody_is_asked(
+    own_home, monkeypatch
+):
+    """Its errors are larger by 60 % for five sessions; Dagster's sensor ticks once and acts."""
+    from sensors.governance import WATCHED, demotion_sensor
+
+    with Desk(own_home) as desk:
+        plant(desk, skill=SKILLED)
+        certify_model(desk, "garch")
+        promote(desk, "garch", actor="ada")
+        plant(desk, skill=SKILLED, wide=1.6, sessions=5)
+    monkeypatch.setenv("PMX_HOME", str(own_home.home))
+    monkeypatch.setenv("PMX_CONFIG_DIR", str(own_home.config_dir))
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(WATCHED, partition="2022-12-28")
+        )
+        said = say(demotion_sensor, instance)
+    assert said.startswith("done: ")
+    assert "its error is" in said
+    with Desk(own_home) as desk:
+        assert champion(journal_of(desk).records()) == ""
+        with desk.ledger() as ledger:
+            verdict = ledger.verdict("garch", kind=SubjectKind.MODEL)
+    assert verdict is not None
+    assert verdict.outcome is Outcome.FAIL
 
 
 def test_rollback_needs_an_earlier_champion_whose_certificate_counts(desk):

@@ -7,6 +7,7 @@ from assets.partitions import trading_days
 from dagster_project.definitions import ASSET_MODULES, build_defs
 
 ASSETS = [
+    "audit/closed_trades",
     "audit/cost_estimates",
     "audit/counterfactuals",
     "audit/decisions",
@@ -28,6 +29,7 @@ ASSETS = [
     "model/samossa_fits",
     "model/sarimax_fits",
     "model/verdicts",
+    "order/exits",
     "order/fills",
     "order/intents",
     "order/refusals",
@@ -41,6 +43,8 @@ ASSETS = [
 ]
 
 CHECKS = [
+    "audit/closed_trades: attribution_is_complete",
+    "audit/closed_trades: attribution_is_the_books_result",
     "audit/nights: signals_are_trades_and_refusals",
     "clean/daily_bars: no_critical_finding",
     "clean/daily_bars: quality_allows_trading",
@@ -79,7 +83,9 @@ STAGES = ["raw", "clean", "feature", "model", "forecast", "signal", "target", "o
 BOOK = {
     "order/intents",
     "order/refusals",
+    "order/exits",
     "order/fills",
+    "audit/closed_trades",
     "audit/cost_estimates",
     "audit/counterfactuals",
     "audit/nights",

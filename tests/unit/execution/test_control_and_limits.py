@@ -249,6 +249,15 @@ def test_each_limit_refuses_one_share_more_and_not_what_is_at_it(
     assert gate_of(intent(-50, symbol="MSFT"), above) == ""
 
 
+def test_what_moves_the_other_way_counts_as_one_position_too() -> None:
+    """XOM at -0.8 to the 20 % of MSFT: 10 % of it is at the limit of 30 %, a share more above."""
+    policy = TradeLimitsPolicy(correlated_max=D("0.30"))
+    held = fill(Side.BUY, "200", "100", symbol="MSFT")
+    at = desk(held, limits=policy, limit_data=data())
+    assert gate_of(intent(100, symbol="XOM"), at) == ""
+    assert gate_of(intent(101, symbol="XOM"), at) == "correlation_limit"
+
+
 def test_an_unknown_exposure_is_not_a_small_one() -> None:
     """A price, sector or correlation that is missing or no number refuses; so does no data."""
     held = fill(Side.BUY, "10", "100", symbol="MSFT")
@@ -285,6 +294,28 @@ def test_a_refusal_of_the_manager_is_recorded_and_the_intent_is_done() -> None:
     bench.restart()
     assert bench.manager.state.pending == {}
     assert bench.take(Send) == []
+
+
+@pytest.mark.parametrize("state", [OrderState.SENT, OrderState.WORKING])
+def test_the_manager_spends_no_cash_twice(state: OrderState) -> None:
+    """90,000 of 100,000 are on their way, sent or at work: 12,000 more are refused, 5,000 pass."""
+    bench = Bench(intent(900), intent(120, symbol="MSFT"), intent(50, symbol="XOM"))
+    later = {key: bench.manager.state.pending.pop(key) for key in list(bench.manager.state.pending)}
+    bench.manager.state.pending |= {key: one for key, one in later.items() if one.symbol == "AAPL"}
+    [send] = bench.offer()
+    if state is OrderState.WORKING:
+        bench.settle(send, told(send))
+    bench.manager.state.pending |= {key: one for key, one in later.items() if one.symbol != "AAPL"}
+    assert [one.order.symbol for one in bench.offer()] == ["XOM"]
+    assert [one.refusal.gate for one in bench.of_kind(RefusalRecorded)] == ["cash"]
+
+
+def test_a_sale_pays_when_the_venue_has_filled_it() -> None:
+    """10,000 are free, and a sale of as much leaves with a purchase of 15,000: that one waits."""
+    bench = Bench(intent(-100), intent(150, symbol="MSFT"))
+    bench.record(fill(Side.BUY, "900", "100"))
+    assert [one.order.side for one in bench.offer()] == [Side.SELL]
+    assert [one.refusal.gate for one in bench.of_kind(RefusalRecorded)] == ["cash"]
 
 
 def test_the_manager_reserves_open_orders_at_their_worst_case() -> None:

@@ -7,6 +7,7 @@ import pytest
 from quant.core.errors import OrderUnknownError, VenueUnavailableError
 from quant.execution import (
     FillRecorded,
+    IntentRecorded,
     Mode,
     OrderSent,
     OrderState,
@@ -25,7 +26,7 @@ from quant.execution.broker_events import Alarm, AlarmRaised, Breaker, BreakerCh
 from quant.execution.commands import Cancel, Find, ReadFills, Send, TakeSnapshot
 from quant.execution.events import ModeChanged
 from quant.execution.orders import Intent
-from tests.execution_values import MONDAY, after_close, fill, intent
+from tests.execution_values import MONDAY, WEDNESDAY, after_close, fill, intent
 from tests.support.manager_bench import Bench, around, execution, told, view
 
 D = Decimal
@@ -207,14 +208,42 @@ def test_a_rate_limit_is_obeyed_and_a_ban_silences_cancels_too() -> None:
         assert bench.cancels()
 
 
-def test_two_refused_keys_in_a_row_halt_the_venue_and_one_does_not() -> None:
-    """The breaker pauses the book until a person resets it."""
-    bench, _ = sent(intent(10), intent(5, symbol="MSFT"))
-    find = Find(intent(10).client_order_id, "AAPL")
+def test_nothing_is_judged_or_sent_while_the_venue_wants_silence() -> None:
+    """A new intent waits, and so does an order that replaces another; both leave afterwards."""
+    bench, send = sent(intent(10))
+    bench.settle(send, told(send))
+    key = send.order.client_order_id
+    bench.manager.replace(key, quantity=D(9), reason="x", now=bench.now)
+    [cancel] = bench.cancels()
+    find = Find(key, "AAPL")
+    bench.settle(find, RateLimitedError("slow", retry_after_s=30))
+    bench.record(IntentRecorded(intent=intent(5, symbol="MSFT")))
+    assert bench.offer() == []
+    bench.settle(cancel, told(send, OrderState.CANCELED))
+    assert bench.take(Send) == []
+    bench.wait(29)
+    assert bench.take(Send) == []
+    bench.wait(2)
+    [follower] = bench.take(Send)
+    assert follower.order.quantity == 9
+    [late] = bench.offer()
+    assert late.order.symbol == "MSFT"
+
+
+@pytest.mark.parametrize("between", ["an answer", "a definite no", "no such order"])
+def test_two_refused_keys_in_a_row_halt_the_venue_and_one_does_not(between: str) -> None:
+    """Whatever the venue says with our key in hand breaks the row; the halt waits for a person."""
+    bench, send = sent()
+    find = Find(send.order.client_order_id, "AAPL")
     bench.settle(find, VenueAuthError("revoked"))
-    bench.settle(find, OrderNotFoundError("works again"))
+    answers = {
+        "an answer": told(send),
+        "a definite no": OrderRejectedError("no", rule="x"),
+        "no such order": OrderNotFoundError("works again"),
+    }
+    bench.settle(find, answers[between])
+    bench.settle(find, VenueAuthError("revoked"))
     assert bench.of_kind(BreakerChanged) == []
-    bench.settle(find, VenueAuthError("revoked"))
     bench.settle(find, VenueAuthError("revoked"))
     [halt] = bench.of_kind(BreakerChanged)
     assert (halt.breaker, halt.is_tripped) == (Breaker.VENUE_AUTH, True)
@@ -244,6 +273,57 @@ def test_a_sum_without_executions_is_inferred_and_later_replaced_by_them() -> No
     assert book is not None
     assert book.cash == D("100000") - 4 * 98 - 2 * 101 - D("0.20")
     assert bench.manager.state.lives[send.order.client_order_id].inferred == []
+
+
+def test_a_guess_is_taken_back_by_as_much_as_is_told_and_no_more() -> None:
+    """Six were inferred and four are told: six are held, two of them still a guess."""
+    bench, send = sent()
+    bench.settle(send, told(send))
+    half = told(send, OrderState.PARTIAL, filled="6", price="99")
+    bench.manager.on_report(half, now=bench.now)
+    bench.wait(7)
+    find_once(bench, half)
+    bench.manager.on_fill(execution(send, "4", price="98"), now=bench.now)
+    life = bench.manager.state.lives[send.order.client_order_id]
+    assert (life.filled, life.inferred_quantity) == (6, 2)
+    assert shares(bench) == 6
+    book = bench.manager.state.book
+    assert book is not None
+    assert book.cash == D(100_000) - 392 - D("0.10") - 198 - D("0.20")
+
+
+def test_the_venues_own_name_of_an_order_is_kept() -> None:
+    """It is what a person asks the venue about."""
+    bench, send = sent()
+    bench.settle(send, told(send))
+    life = bench.manager.state.lives[send.order.client_order_id]
+    assert life.venue_order_id == "v-" + send.order.client_order_id
+
+
+def test_one_absence_is_no_proof_however_late() -> None:
+    """Looking up fails until the grace time is over; the first not-found does not send again."""
+    bench, send = sent()
+    bench.settle(send, OrderUnknownError("reset"))
+    while bench.now < bench.policy.grace_s + 10:
+        for find in bench.finds():
+            bench.settle(find, VenueUnavailableError("down"))
+        bench.wait(1)
+    for expected in (0, 1):
+        while not (finds := bench.finds()):
+            bench.wait(1)
+        for find in finds:
+            bench.settle(find, OrderNotFoundError("never heard of it"))
+        assert len(bench.take(Send)) == expected
+
+
+def test_an_order_of_yesterday_does_not_leave_today() -> None:
+    """It waited to be sent again when its session ended; the next session lets it go."""
+    bench, send = sent()
+    bench.settle(send, VenueUnavailableError("nothing left"))
+    bench.offer(WEDNESDAY)
+    bench.wait(10)
+    assert bench.take(Send) == []
+    assert bench.state_of(send) is OrderState.REJECTED
 
 
 def test_an_execution_without_a_fee_is_charged_an_estimate_and_says_so() -> None:
@@ -291,11 +371,33 @@ def test_old_news_is_dropped() -> None:
     assert bench.state_of(send) is OrderState.PARTIAL
 
 
+@pytest.mark.parametrize("end", [OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED])
+def test_nothing_brings_an_ended_order_back(end: OrderState) -> None:
+    """Late words of an order at work, or of another end, are dropped and not written down."""
+    bench, send = sent()
+    bench.manager.on_report(told(send, end), now=1)
+    before = len(bench.of_kind(OrderStateChanged))
+    for late in (OrderState.WORKING, OrderState.PARTIAL, OrderState.CANCELED, OrderState.UNKNOWN):
+        bench.manager.on_report(told(send, late), now=2)
+    assert bench.state_of(send) is end
+    assert len(bench.of_kind(OrderStateChanged)) == before
+
+
+def test_what_was_cancelled_is_not_sent_a_second_time() -> None:
+    """A cancel that comes while the order waits to leave again is obeyed."""
+    bench, send = sent()
+    bench.settle(send, VenueUnavailableError("nothing left"))
+    bench.manager.cancel(send.order.client_order_id, reason="test", now=bench.now)
+    bench.wait(10)
+    assert bench.take(Send) == []
+    assert bench.state_of(send) is OrderState.REJECTED
+
+
 def test_a_report_of_another_order_under_our_id_changes_nothing() -> None:
     """Wrong side, symbol or size: an alarm, and the order keeps its state."""
     bench, send = sent()
     for number, change in enumerate(({"side": Side.SELL}, {"symbol": "MSFT"}, {"quantity": D(9)})):
-        bench.manager.on_report(told(send, OrderState.FILLED, **change), now=number)
+        bench.manager.on_report(told(send, OrderState.WORKING, **change), now=number)
     bench.manager.on_fill(execution(send, "1", symbol="MSFT"), now=5)
     assert bench.state_of(send) is OrderState.SENT
     assert alarms(bench) == [Alarm.CONFLICTING_REPORT, Alarm.BAD_EXECUTION]
@@ -424,6 +526,17 @@ def test_the_end_of_a_session_ends_its_orders_and_lets_none_leave() -> None:
     assert bench.take(Send) == []
     assert bench.state_of(send) is OrderState.REJECTED
     assert len(bench.take(Cancel)) == 1
+
+
+def test_a_replacement_that_was_due_does_not_leave_after_the_session() -> None:
+    """The first order ends with the session, and nothing follows it."""
+    bench, send = sent()
+    bench.settle(send, told(send))
+    bench.manager.replace(send.order.client_order_id, quantity=D(9), reason="x", now=bench.now)
+    [cancel] = bench.cancels()
+    bench.manager.end_session(now=bench.now)
+    bench.settle(cancel, told(send, OrderState.CANCELED))
+    assert bench.take(Send) == []
 
 
 @pytest.mark.parametrize("answer", [VenueUnavailableError("down"), OrderUnknownError("?")])

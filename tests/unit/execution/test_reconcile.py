@@ -4,9 +4,15 @@ import itertools
 import random
 from decimal import Decimal
 
-from quant.execution import OrderState, Side
+from quant.execution import IntentRecorded, OrderState, RefusalRecorded, Side
 from quant.execution.broker import Listing, UnreadableRow, VenueOrder
-from quant.execution.broker_events import Alarm, AlarmRaised, ReconciliationRecorded
+from quant.execution.broker_events import (
+    Alarm,
+    AlarmRaised,
+    Breaker,
+    BreakerChanged,
+    ReconciliationRecorded,
+)
 from quant.execution.commands import Find, ReadFills, Send, TakeSnapshot
 from quant.execution.reconcile import UNREADABLE, VenueView, reconcile
 from tests.execution_values import fill, intent
@@ -68,6 +74,27 @@ def test_a_different_position_is_held_and_never_corrected() -> None:
         assert bench.manager.state.book.quantity("AAPL") == 20
         snapshot(bench, view(positions={"AAPL": "20"}))
         assert bench.manager.state.held == {}
+
+
+def test_nothing_is_sent_for_what_is_held_and_the_rest_goes_on() -> None:
+    """The refusal names reconciliation; another symbol trades, and reading badly keeps the hold."""
+    bench = holding()
+    bench.record(IntentRecorded(intent=intent(-5)))
+    snapshot(bench, view(positions={"AAPL": "21"}))
+    assert [one.order.symbol for one in bench.offer()] == ["MSFT"]
+    [refusal] = bench.of_kind(RefusalRecorded)
+    assert (refusal.refusal.gate, refusal.refusal.symbol) == ("reconciliation", "AAPL")
+    snapshot(bench, UNREADABLE)
+    assert sorted(bench.manager.state.held) == ["*", "AAPL"]
+
+
+def test_an_account_that_may_not_trade_halts_the_venue() -> None:
+    """Nothing is sent until a person has looked."""
+    bench = holding()
+    snapshot(bench, view(positions={"AAPL": "20"}, account=account(can_trade=False)))
+    [halt] = bench.of_kind(BreakerChanged)
+    assert halt.breaker is Breaker.VENUE_FATAL
+    assert bench.offer() == []
 
 
 def test_what_cannot_be_read_holds_the_book_and_is_never_flat() -> None:

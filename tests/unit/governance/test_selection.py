@@ -1,5 +1,6 @@
 """Who leads, who must go, and how many sessions a degraded champion lasts."""
 
+import dataclasses
 import datetime as dt
 import math
 
@@ -16,6 +17,7 @@ from quant.governance.selection import (
     demoted_models,
     demotion_reason,
     figures_of,
+    held_since,
     previous_champions,
     revert,
     roles,
@@ -84,6 +86,12 @@ def test_one_champion_at_a_time_and_reversion_goes_to_the_last_certified_one():
     ]
     assert roles(records) == {"a": Role.CHALLENGER, "b": Role.CHALLENGER, "c": Role.CHAMPION}
     assert previous_champions(records) == ["b", "a"]
+    later = dataclasses.replace(change("b", Role.CHAMPION, 3), session=DAY + dt.timedelta(days=9))
+    assert held_since([*records, later]) == {
+        "a": DAY,
+        "b": later.session,
+        "c": later.session,
+    }
     records.append(change("c", Role.NONE, 3))
     assert champion(records) == ""
     assert list(demoted_models(records)) == ["c"]

@@ -108,7 +108,7 @@ def silent_symbols(
 
     A strategy that a switch or a verdict has stopped is not spoken for by anybody else.
     """
-    from assets.signal.decide import refused_model
+    from assets.signal.contexts import refused_model
     from resources.warehouse import quoted
 
     silent: set[str] = set()

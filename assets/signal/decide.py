@@ -7,94 +7,36 @@ Does not belong here: the rules themselves (quant.signals, quant.portfolio).
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.signal.fallback import Word, language_sources, stored_words, words_hash
+from assets.signal.contexts import (
+    DecisionPolicies,
+    NightContext,
+    SharedFacts,
+    contexts_of,
+    prior_of,
+)
+from assets.signal.fallback import language_sources, words_hash
 from quant.core.identity import content_hash, decision_id
-from quant.market.frontier import FrontierPolicy
-from quant.portfolio.capital import CapitalPolicy, size_multiplier
-from quant.portfolio.limits import LimitsPolicy
 from quant.portfolio.night import basket_correlations
-from quant.portfolio.sizing import Candidate, SizingPolicy, propose
-from quant.signals.costs import CostPolicy, CostPrior
-from quant.signals.edge import EdgePolicy
-from quant.signals.flags import switched_off
+from quant.portfolio.sizing import Candidate, propose
+from quant.signals.costs import CostPrior
 from quant.signals.generate import Action, Outlook, Signal, decide_signal
-from quant.signals.language import FallbackPolicy, capped_weight, own_volatility
+from quant.signals.language import capped_weight, own_volatility
 from quant.signals.recalibrate import CostEvidence, Posterior, posterior_of
 from quant.signals.router import Routed, Source, SourceSignal, route
 from quant.signals.strategies import StrategiesPolicy, Strategy
-from quant.signals.validator import Evidence, Standing, Validation, ValidationPolicy, validate
+from quant.signals.validator import Evidence, Validation, validate
 from resources.desk import Desk
-from resources.language.policy import LlmPolicy
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from assets.history import History
-    from assets.signal.facts import MarketFacts
     from resources.warehouse import Provenance, Warehouse
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionPolicies:
-    """The policies a signal depends on; their hash stands in its identity."""
-
-    edge: EdgePolicy
-    costs: CostPolicy
-    frontier: FrontierPolicy
-    validation: ValidationPolicy
-    sizing: SizingPolicy
-    capital: CapitalPolicy
-    limits: LimitsPolicy
-    language: FallbackPolicy
-
-    @classmethod
-    def of(cls, desk: Desk) -> "DecisionPolicies":
-        """From the desk's policy files; the environment may only forbid shorts, not allow them."""
-        edge = desk.policy("signals", EdgePolicy)
-        if desk.settings.long_only and not edge.long_only:
-            edge = edge.model_copy(update={"long_only": True})
-        return cls(
-            edge=edge,
-            costs=desk.policy("costs", CostPolicy),
-            frontier=desk.policy("frontier", FrontierPolicy),
-            validation=desk.policy("validation", ValidationPolicy),
-            sizing=desk.policy("sizing", SizingPolicy),
-            capital=desk.policy("capital", CapitalPolicy),
-            limits=desk.policy("limits", LimitsPolicy),
-            language=desk.policy("llm", LlmPolicy).fallback,
-        )
-
-    @property
-    def parameters(self) -> dict[str, object]:
-        """What the decision's identity says of them."""
-        said: dict[str, object] = {"edge": self.edge.model_dump(mode="json")}
-        for name in ("costs", "validation", "sizing", "capital"):
-            said[name] = content_hash(getattr(self, name).model_dump(mode="json"))
-        # Of the limits only this reaches a signal.
-        said["correlation_observations_min"] = self.limits.correlation_observations_min
-        if self.frontier.include_frontier:
-            said["frontier"] = content_hash(self.frontier.model_dump(mode="json"))
-        return said
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class NightContext:
-    """What the decisions of one strategy and session share."""
-
-    session: dt.date
-    refused_model: str
-    switched_off: str
-    reduce_only: set[str]
-    market: "MarketFacts"
-    standing: Standing
-    multiplier: float
-    evidence: Mapping[str, CostEvidence]
-    words: Mapping[str, Sequence[Word]]  # of language models, where the time series are silent
 
 
 def signal_rows(
@@ -112,11 +54,12 @@ def signal_rows(
     lake = warehouse or desk.warehouse
     policies = DecisionPolicies.of(desk)
     past = histories(desk, sessions, warehouse=lake)
+    shared = SharedFacts.of(desk, lake, past, policies)
     parameters = json.dumps(policies.parameters, sort_keys=True)
     rows = [
         {**row, "parameters": parameters}
         for strategy in desk.policy("strategies", StrategiesPolicy).strategies
-        for row in _strategy_rows(desk, lake, strategy, past, policies, provenance)
+        for row in _strategy_rows(desk, lake, strategy, past, shared, policies, provenance)
     ]
     return pd.DataFrame(rows)
 
@@ -126,12 +69,13 @@ def _strategy_rows(
     lake: "Warehouse",
     strategy: Strategy,
     past: Sequence["History"],
+    shared: SharedFacts,
     policies: DecisionPolicies,
     provenance: "Provenance",
 ) -> Iterator[dict[str, Any]]:
     sessions = sorted(session for history in past for session in history.sessions)
     inputs = _inputs(desk, lake, strategy, sessions, policies.edge.horizon_days)
-    for around in _contexts(desk, lake, strategy, past, policies):
+    for around in contexts_of(desk, lake, strategy, past, shared, policies):
         items = inputs.get(around.session, [])
         costs = {item["symbol"]: _costs(desk, item["symbol"], around, policies) for item in items}
         spoken = {
@@ -155,56 +99,10 @@ def _strategy_rows(
             )
 
 
-def _contexts(
-    desk: Desk,
-    lake: "Warehouse",
-    strategy: Strategy,
-    past: Sequence["History"],
-    policies: DecisionPolicies,
-) -> Iterator[NightContext]:
-    from assets.signal import facts
-
-    sessions = sorted(session for history in past for session in history.sessions)
-
-    costs = [_prior(desk, symbol, policies).round_trip for symbol in desk.universe.symbols]
-    market = facts.market_facts(past, policies.validation)
-    standings = facts.standings(
-        lake,
-        past,
-        strategy,
-        costs=np.array(costs),
-        horizon=policies.edge.horizon_days,
-        policy=policies.validation,
-    )
-    closed = facts.closed_by_strategy(desk, lake).get(strategy.name, ())
-    evidence = facts.cost_evidence(lake, sessions)
-    flags = facts.recorded_flags(lake, sessions)
-    words = stored_words(lake, sessions)
-    reduce_only = _reduce_only(lake, sessions)
-    for session in sessions:
-        profits = facts.profits_before(closed, session)
-        standing = standings[session]
-        yield NightContext(
-            session=session,
-            refused_model=refused_model(lake, strategy, session),
-            switched_off=switched_off(strategy.models, flags.get(session)),
-            reduce_only=reduce_only.get(session, set()),
-            market=market[session],
-            standing=standing,
-            multiplier=size_multiplier(standing.state, profits, policies.capital),
-            evidence=evidence.get(session, {}),
-            words=words.get(session, {}),
-        )
-
-
-def _prior(desk: Desk, symbol: str, policies: DecisionPolicies) -> CostPrior:
-    return policies.costs.prior_of_symbol(symbol, desk.universe.asset_class, policies.frontier)
-
-
 def _costs(desk: Desk, symbol: str, around: NightContext, policies: DecisionPolicies) -> Posterior:
     calibration = policies.costs.calibration
     return posterior_of(
-        _prior(desk, symbol, policies),
+        prior_of(desk, symbol, policies),
         around.evidence.get(symbol, CostEvidence()),
         calibration,
         listens_to_bars=desk.universe.asset_class in calibration.spread_from_bars,
@@ -443,27 +341,3 @@ def _inputs(
     for row in rows:
         grouped.setdefault(row[0], []).append(dict(zip(names, row, strict=True)))
     return grouped
-
-
-def _reduce_only(lake: "Warehouse", sessions: Sequence[dt.date]) -> dict[dt.date, set[str]]:
-    rows = lake.rows(
-        "SELECT session, reduce_only FROM clean.night_quality "
-        "WHERE session IN (SELECT unnest(?::DATE[]))",
-        [list(sessions)],
-    )
-    return {session: set(json.loads(symbols)) for session, symbols in rows}
-
-
-def refused_model(lake: "Warehouse", strategy: Strategy, session: dt.date) -> str:
-    """Why a strategy may not trade on `session`, or nothing: the newest verdict on each model."""
-    rows = lake.rows(
-        "SELECT model, passed, reason FROM model.verdicts WHERE session <= ? "
-        "QUALIFY row_number() OVER (PARTITION BY model ORDER BY session DESC) = 1",
-        [session],
-    )
-    verdicts = {model: (passed, reason) for model, passed, reason in rows}
-    for model in strategy.models:
-        passed, reason = verdicts.get(model, (False, f"{model} has no verdict yet"))
-        if not passed:
-            return str(reason)
-    return ""

@@ -21,12 +21,12 @@ from quant.signals.language import own_volatility
 from quant.signals.language_prompt import NewsLine, Question
 from quant.signals.strategies import StrategiesPolicy
 from resources.desk import Desk
-from resources.language.client import Asked
 from resources.language.policy import LlmPolicy
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from resources.language.client import Asked
     from resources.language.fallback import LanguageNight
 
 COLUMNS = (
@@ -71,8 +71,10 @@ def _of_session(desk: Desk, session: dt.date) -> list[dict[str, Any]]:
     if desk.clock.now() >= desk.as_of(next_session(desk.universe.calendar, session)):
         return _stored(desk, session)
     flags = recorded_flags(desk.warehouse, [session]).get(session, {})
+    if not any(flags.get(one.name, False) for one in desk.policy("llm", LlmPolicy).models):
+        return []
     with desk.language_night(session, flags) as night:
-        return _asked(desk, session, night, flags) if night.is_on else []
+        return _asked(desk, session, night, flags)
 
 
 def _stored(desk: Desk, session: dt.date) -> list[dict[str, Any]]:
@@ -191,7 +193,7 @@ def _news(
 
 
 def _row(
-    session: dt.date, question: Question, news_hashes: list[str], place: int, asked: Asked
+    session: dt.date, question: Question, news_hashes: list[str], place: int, asked: "Asked"
 ) -> dict[str, Any]:
     answer = asked.answer
     return {

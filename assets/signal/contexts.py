@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assets.signal.fallback import Word, stored_words
+from assets.signal.fallback import Word, Words, stored_words
 from quant.core.identity import content_hash
 from quant.market.frontier import FrontierPolicy
 from quant.portfolio.capital import CapitalPolicy, size_multiplier
@@ -101,8 +101,8 @@ class SharedFacts:
     closed: "Mapping[str, Sequence[ClosedTrade]]"
     evidence: Mapping[dt.date, Mapping[str, CostEvidence]]
     flags: Mapping[dt.date, Mapping[str, bool]]
-    words: Mapping[dt.date, Mapping[str, Sequence[Word]]]
     reduce_only: Mapping[dt.date, set[str]]
+    words: Words
 
     @classmethod
     def of(
@@ -121,8 +121,8 @@ class SharedFacts:
             closed=facts.closed_by_strategy(desk, lake),
             evidence=facts.cost_evidence(lake, sessions),
             flags=facts.recorded_flags(lake, sessions),
-            words=stored_words(lake, sessions),
             reduce_only=_reduce_only(lake, sessions),
+            words=stored_words(lake, sessions),
         )
 
 

@@ -70,6 +70,8 @@ def parse_item(record: Mapping[str, Any], *, place: str, source: str, now: dt.da
         problem = f"it has {len(headline)} characters"
         raise _fault(place, "headline", problem, f"give 1 to {HEADLINE_CHARACTERS_MAX}")
     body = _text(record.get("body"))
+    if not _is_unicode(headline + body):
+        raise _fault(place, "headline", "it has half a character (a lone surrogate)", "write UTF-8")
     if len(body) > BODY_CHARACTERS_MAX:
         problem = f"it has {len(body)} characters"
         raise _fault(place, "body", problem, f"give at most {BODY_CHARACTERS_MAX}")
@@ -110,6 +112,10 @@ def _moment(value: object, place: str, field: str) -> dt.datetime:
     if isinstance(value, pd.Timestamp):
         value = value.to_pydatetime(warn=False)
     return value.astimezone(dt.UTC)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _text(value: object) -> str:

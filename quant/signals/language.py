@@ -8,13 +8,14 @@ position where the time series are silent and nothing is held. It never sells, n
 changes what is held, and never raises its own size.
 """
 
+import json
 import math
 from enum import StrEnum
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from quant.core.errors import DataError
 from quant.core.policy import Policy
@@ -44,6 +45,12 @@ class Answer(BaseModel):
     confidence: Annotated[float, Field(ge=0, le=1)]
     horizon_days: Annotated[int, Field(ge=1, le=60)]
     reason: Annotated[str, Field(max_length=500)]
+
+    @field_validator("reason")
+    @classmethod
+    def _is_one_plain_line(cls, value: str) -> str:
+        """It is shown to people: no line breaks, and nothing that a terminal would obey."""
+        return "".join(letter for letter in " ".join(value.split()) if letter.isprintable())
 
 
 class FallbackPolicy(Policy):
@@ -85,6 +92,7 @@ def read_answer(text: str, *, horizon_days: int) -> Answer:
         raise _unusable(f"it is longer than {ANSWER_CHARACTERS_MAX} characters")
     try:
         answer = Answer.model_validate_json(text)
+        json.loads(text, object_pairs_hook=_each_key_once)
     except ValidationError as error:
         # Only names and kinds: what the model wrote is not repeated to a person or to a model.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
@@ -93,6 +101,12 @@ def read_answer(text: str, *, horizon_days: int) -> Answer:
     if answer.horizon_days != horizon_days:
         raise _unusable(f"horizon_days: {horizon_days} was asked for")
     return answer
+
+
+def _each_key_once(pairs: list[tuple[str, object]]) -> None:
+    """Parsers differ in which of two equal keys they take, so nobody may say a thing twice."""
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise _unusable("a key stands twice")
 
 
 def _unusable(what: str) -> UnusableAnswerError:

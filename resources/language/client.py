@@ -28,6 +28,8 @@ from resources.market_data.http import JsonClient, SourceRules, VendorGate
 
 # Raise it when the text of a question changes: answers to the old text are not answers to the new.
 LAYOUT = 1
+# The question, and one chance to repair the answer.
+_ATTEMPTS_MAX = 2
 
 
 class Outcome(StrEnum):
@@ -92,7 +94,9 @@ class LanguageModel:
         texts: list[str] = []
         bill = _Bill(self.model, answer_tokens_max=self._policy.guard.answer_tokens_max)
         outcome, answer, sentence = Outcome.UNUSABLE, None, ""
-        for _attempt in range(2):
+        attempts = 0
+        while attempts < _ATTEMPTS_MAX:
+            attempts += 1
             try:
                 reply = self._reply(chat, ends_at)
                 bill.add(chat, reply)
@@ -116,7 +120,7 @@ class LanguageModel:
             answer=answer,
             text=texts[-1][:4_000] if texts else "",
             sentence=sentence,
-            attempts=_attempt + 1,
+            attempts=attempts,
             prompt_tokens=bill.prompt_tokens,
             answer_tokens=bill.answer_tokens,
             seconds=self._monotonic() - began,

@@ -51,11 +51,6 @@ class LanguageNight:
             if flags.get(one.name, False)
         ]
 
-    @property
-    def is_on(self) -> bool:
-        """Whether any model may be asked."""
-        return bool(self._models)
-
     def ask(self, question: Question) -> Sequence[Asked]:
         """What each model said, in order, up to the first that answered."""
         said: list[Asked] = []

@@ -69,6 +69,8 @@ def read_reply(model: LanguageModelPolicy, told: Any) -> Reply:
             f"{model.name} was cut off before its answer ended",
             remedy="raise guard.answer_tokens_max in llm.yaml",
         )
+    # JSON can name halves of characters that no file and no table can hold.
+    text = text.encode("utf-8", "replace").decode()
     return Reply(text=text, prompt_tokens=spent[0], answer_tokens=spent[1])
 
 

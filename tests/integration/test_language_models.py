@@ -180,6 +180,13 @@ def test_a_long_answer_within_the_limit_is_not_kept_whole():
     assert len(asked.text) == 4_000
 
 
+def test_half_a_character_is_unusable_and_can_be_stored():
+    with saying("\ud800") as server:
+        asked = ask(server)
+    assert asked.outcome is Outcome.UNUSABLE
+    assert asked.text == "?"
+
+
 def test_a_redirect_is_not_followed():
     """A server cannot send the question, with its key, to another one."""
 
@@ -245,7 +252,6 @@ def night(tmp_path, *models, clock=None, flags=None, **more):
 
 def test_a_model_whose_switch_is_off_is_never_asked(tmp_path):
     with saying(GOOD) as server, night(tmp_path, model(server.url), flags={}) as asking:
-        assert not asking.is_on
         assert asking.ask(BENIGN) == []
     assert server.asks == []
 

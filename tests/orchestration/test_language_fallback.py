@@ -21,6 +21,8 @@ from tests.support.language_server import bodies, saying
 from tests.support.small_home import NIGHTS
 from tests.unit.signals.injected_news import INJECTED
 
+pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+
 NIGHT = NIGHTS[-1]
 SILENT = ("JPM", "KO")
 HORIZON = 20  # of signals.yaml
@@ -83,7 +85,9 @@ def ask_and_decide(desk):
     inputs = night_inputs(desk, desk.warehouse, NIGHT)
     with desk.ledger() as ledger:
         before = standing(desk, ledger, inputs)
-    return order_events(desk, inputs, before, desk.provenance("test", "order"), leaving={})
+    provenance = desk.provenance("test", "order")
+    # No exit rule ends a position here, so that every signal comes to its own end.
+    return order_events(desk, inputs, before, provenance, leaving={})
 
 
 def signal_of(desk, symbol):
@@ -181,6 +185,26 @@ def test_such_a_decision_is_explained_and_replayed_with_the_server_gone(desk):
     (replayed,) = Replay(lakes).run([find_subject(lakes, decision)])
     assert replayed.first_difference is None
     assert "signal.llm_answers" in replayed.checked
+
+
+def test_the_nights_own_run_asks_and_decides_in_that_order(desk):
+    """The assets as Dagster runs them: switches, answers, signals, targets."""
+    import dagster as dg
+
+    from apps.night import NightRunner
+
+    stages = ("signal/model_flags", "signal/llm_answers", "signal/daily_signals")
+    runner = NightRunner(desk.settings)
+    with saying(GOOD) as server:
+        switch_on(desk, server.url)
+        runner.desk.clock = SteppedClock(desk.as_of(NIGHT))
+        try:
+            runner.run_assets([dg.AssetKey(stage.split("/")) for stage in stages], NIGHT)
+        finally:
+            runner.close()
+    assert len(server.asks) == 2
+    row = signal_of(desk, "JPM")
+    assert (row["source_model"], row["action"]) == ("llm_first", "buy")
 
 
 @pytest.mark.parametrize("said", ["down", "flat"])

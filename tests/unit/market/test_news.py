@@ -50,6 +50,7 @@ def test_news_that_does_not_say_when_it_was_known_is_known_from_now_on(nothing):
         ("symbol", "", "empty"),
         ("headline", "  ", "0 characters"),
         ("headline", "x" * 2001, "2001 characters"),
+        ("headline", "Shares \ud800 rise", "half a character"),
         ("body", "x" * 200_001, "200001 characters"),
     ],
 )

@@ -53,6 +53,19 @@ def test_an_answer_of_the_schema_is_read():
     assert set(json.loads(GOOD)) == set(answer_schema()["required"]) == set(Answer.model_fields)
 
 
+@given(st.text(max_size=200) | st.builds(json.dumps, st.dictionaries(st.text(), st.floats())))
+def test_no_text_is_anything_but_an_answer_or_unusable(text):
+    with pytest.raises(UnusableAnswerError):
+        read_answer(text, horizon_days=5)
+
+
+def test_a_reason_is_shown_as_one_plain_line():
+    """No escape sequence reaches a terminal, and no mark turns a line around."""
+    wild = {"reason": "up\n\u001b[2J\u202e now\u200b", "direction": "up"}
+    text = json.dumps({**json.loads(GOOD), **wild})
+    assert read_answer(text, horizon_days=5).reason == "up [2J now"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -61,6 +74,10 @@ def test_an_answer_of_the_schema_is_read():
         ("```json\n" + GOOD + "\n```", "the whole"),
         (GOOD + GOOD, "the whole"),
         (GOOD[:40], "the whole"),
+        ("[" * 4000, "the whole"),
+        ("\ud800", "the whole"),
+        (GOOD.replace("}", ', "direction": "down"}'), "a key stands twice"),
+        (GOOD.replace("0.8", "1e400"), "confidence"),
         ("[" + GOOD + "]", "the whole"),
         (GOOD.replace("}", ', "size": 10}'), "extra forbidden"),
         (GOOD.replace('"up"', '"buy"'), "direction"),

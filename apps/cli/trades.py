@@ -31,6 +31,8 @@ class Trades(CommandResult):
     won: int
     # Of all round trips, the share of which nothing is missing; None without one.
     complete_share: float | None
+    # Of exits by rule whose signal's horizon has passed, the share that ended at a better price.
+    premature_share: float | None
     trades: tuple[Mapping[str, Any], ...]
 
     def render(self, console: Any) -> None:
@@ -59,6 +61,11 @@ class Trades(CommandResult):
             f"{self.complete_share:.0%}.",
             soft_wrap=True,
         )
+        if self.premature_share is not None:
+            console.print(
+                f"{self.premature_share:.0%} of exits by rule were followed by a better price at "
+                "the end of their signal's horizon."
+            )
 
 
 def run(
@@ -75,7 +82,7 @@ def run(
     first = day_option("--since", since) or dt.date.min
     trips = [
         one
-        for one in _attribution(cli)
+        for one in _round_trips(cli)
         if one.exit_session >= first
         and symbol in (None, one.symbol)
         and reason in (None, one.reason)
@@ -90,11 +97,12 @@ def run(
         dividends=_sum(one.entry.dividends for one in trips),
         won=sum(one.net_result > 0 for one in trips),
         complete_share=complete / len(trips) if trips else None,
+        premature_share=_premature(cli, trips),
         trades=tuple(_line(one) for one in trips),
     )
 
 
-def _attribution(cli: Cli) -> Any:
+def _round_trips(cli: Cli) -> Any:
     from assets.order.lots import attribution_of
     from resources.desk import Desk
 
@@ -104,6 +112,16 @@ def _attribution(cli: Cli) -> Any:
     with Desk(cli.settings) as desk, desk.ledger() as ledger:
         found: Attribution = attribution_of(desk, ledger, cli.settings.book)
     return found.round_trips
+
+
+def _premature(cli: Cli, trips: list[Any]) -> float | None:
+    if not trips:
+        return None
+    from assets.audit.closed_trades import premature_exits
+    from resources.desk import Desk
+
+    with Desk(cli.settings) as desk:
+        return premature_exits(desk, trips)
 
 
 def _line(trip: Any) -> dict[str, Any]:

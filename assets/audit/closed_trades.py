@@ -52,6 +52,7 @@ def closed_trades(
     with desk.ledger() as ledger:
         found = attribution_of(desk, ledger, book)
         difference = unattributed(ledger, book, found)
+    premature = premature_exits(desk, found.round_trips)
     frame = closed_frame(found.round_trips, night.sessions)
     written = night.publish(frame)
     unknown = int((frame["missing"] != "").sum())
@@ -71,6 +72,8 @@ def closed_trades(
                 metadata={"difference": str(difference)},
             ),
         ],
+        # Over all nights so far; absent while no horizon of an exit by rule has passed.
+        **({} if premature is None else {"premature_exits": premature}),
         net_result=float(sum(frame["net_result"], start=0)),
         snapshot=provenance.snapshot_id,
     )
@@ -84,6 +87,42 @@ def unattributed(ledger: "Ledger", book: str, found: "Attribution") -> Any:
         return Decimal(0)
     now = ledger.book(book)
     return now.equity() - now.capital - found.result(now.prices)
+
+
+def premature_exits(desk: Desk, trips: "Sequence[RoundTrip]") -> float | None:
+    """The share of exits by rule after which the signal's horizon ended at a better price.
+
+    None where no such horizon has passed yet, and on raw prices, in which a split between exit and
+    horizon would look like a fall.
+    """
+    from decimal import Decimal
+
+    from quant.execution.attribution import is_exit_rule, premature_share
+    from quant.market.bars import Basis
+    from quant.market.calendars import sessions as trading_days
+    from quant.signals.edge import EdgePolicy
+
+    ruled = [one for one in trips if is_exit_rule(one.reason)]
+    universe, horizon = desk.universe, desk.policy("signals", EdgePolicy).horizon_days
+    if not ruled or universe.basis is Basis.RAW:
+        return None
+    first = min(one.entry_session for one in ruled)
+    last = max(one.entry_session for one in ruled) + dt.timedelta(days=60)
+    days = [day.item() for day in trading_days(universe.calendar, first, last)]
+    ends = {one.trade_id: days[days.index(one.entry_session) + horizon] for one in ruled}
+    rows = desk.warehouse.rows(
+        "SELECT symbol, session, close FROM clean.daily_bars WHERE basis = ? "
+        "AND session IN (SELECT unnest(?::DATE[])) AND close IS NOT NULL "
+        "QUALIFY row_number() OVER (PARTITION BY symbol, session ORDER BY known_at DESC) = 1",
+        [str(universe.basis), list(set(ends.values()))],
+    )
+    closes = {(symbol, session): Decimal(repr(close)) for symbol, session, close in rows}
+    later = {
+        one.trade_id: closes[one.symbol, ends[one.trade_id]]
+        for one in ruled
+        if ends[one.trade_id] > one.exit_session and (one.symbol, ends[one.trade_id]) in closes
+    }
+    return premature_share(later, ruled)
 
 
 def closed_frame(

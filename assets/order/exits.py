@@ -86,7 +86,15 @@ def judged_positions(
         return []
     policy = desk.policy("exits", ExitPolicy)
     [history] = histories(desk, [inputs.session], warehouse=lake)
-    held = _history(desk, ledger, history.panel, entries, policy, before.head.seq)
+    held = entry_levels(
+        ledger,
+        history.panel,
+        [(entry.lot, entry.signal) for entry in entries],
+        basis=desk.universe.basis,
+        book=desk.settings.book,
+        policy=policy,
+        until_seq=before.head.seq,
+    )
     hashes = history.input_hashes(inputs.session)
     judged = first_fired(held, policy)
     return [
@@ -176,38 +184,44 @@ def _signal_rows(lake: "Warehouse", decisions: Sequence[str]) -> dict[str, dict[
     return {row[0]: dict(zip(names, row, strict=True)) for row in rows}
 
 
-def _history(
-    desk: Desk,
+def entry_levels(
     ledger: "Ledger",
     panel: "BarPanel",
-    entries: Sequence[_Entry],
+    entries: Sequence[tuple[OpenLot, Mapping[str, Any]]],
+    *,
+    basis: Basis,
+    book: str,
     policy: ExitPolicy,
-    until_seq: int,
+    until_seq: int | None = None,
 ) -> HeldHistory:
-    entered = np.array([np.datetime64(entry.lot.session, "D") for entry in entries])
+    """Bars and levels of positions, each its oldest lot and that lot's signal, in one unit."""
+    lots = [lot for lot, _ in entries]
+    entered = np.array([np.datetime64(lot.session, "D") for lot in lots])
     start = max(int(np.searchsorted(panel.sessions, entered.min())) - _WARM_UP_SESSIONS, 0)
     days = panel.sessions[start:]
     place = {symbol: row for row, symbol in enumerate(panel.symbols)}
     # A symbol that has left the universe has no bars: unknown, and said so.
-    rows = np.array([place.get(entry.symbol, -1) for entry in entries])
-    splits = _splits(ledger, desk.settings.book, until_seq)
-    scale = np.array([split_factors(splits.get(entry.symbol, ()), days) for entry in entries])
+    rows = np.array([place.get(lot.fill.symbol, -1) for lot in lots])
+    splits = _splits(ledger, book, until_seq)
+    scale = np.array([split_factors(splits.get(lot.fill.symbol, ()), days) for lot in lots])
     bars = {
         name: np.where(rows[:, None] < 0, NAN, getattr(panel, name)[rows, start:]) * scale
         for name in PRICES
     }
     factors = [
-        _level_factor(desk.universe.basis, entry, bars["close"][row], days)
-        for row, entry in enumerate(entries)
+        _level_factor(basis, lot, signal, bars["close"][row], days)
+        for row, (lot, signal) in enumerate(entries)
     ]
     stop, target = (
-        np.array([f * _level(e.signal, name) for e, f in zip(entries, factors, strict=True)])
+        np.array(
+            [f * _level(signal, name) for (_, signal), f in zip(entries, factors, strict=True)]
+        )
         for name in ("stop_price", "target_price")
     )
     return held_history(
         days=days,
         bars=bars,
-        side=np.array([entry.lot.sign for entry in entries]),
+        side=np.array([lot.sign for lot in lots]),
         entry=np.searchsorted(days, entered),
         stop_price=stop,
         target_price=target,
@@ -220,25 +234,27 @@ def _level(signal: Mapping[str, Any], name: str) -> float:
     return NAN if value is None or not value > 0 else float(value)
 
 
-def _level_factor(basis: Basis, entry: _Entry, close: FloatArray, days: Any) -> float:
+def _level_factor(
+    basis: Basis, lot: OpenLot, signal: Mapping[str, Any], close: FloatArray, days: Any
+) -> float:
     """What turns a level of the entry's night into tonight's units.
 
     Raw prices change their unit by splits. A series adjusted backwards is rewritten as a whole, so
     its unit is told by what the same close was then and is now.
     """
     if basis is Basis.RAW:
-        return float(entry.lot.ratio)
-    if not entry.signal:
+        return float(lot.ratio)
+    if not signal:
         return 1.0
-    day = np.datetime64(entry.signal["session"], "D")
+    day = np.datetime64(signal["session"], "D")
     column = int(np.searchsorted(days, day))
     if column >= len(days) or days[column] != day or np.isnan(close[column]):
         return 1.0
-    return float(close[column] / entry.signal["reference_price"])
+    return float(close[column] / signal["reference_price"])
 
 
 def _splits(
-    ledger: "Ledger", book: str, until_seq: int
+    ledger: "Ledger", book: str, until_seq: int | None
 ) -> dict[str, list[tuple[dt.date, Fraction]]]:
     found: dict[str, list[tuple[dt.date, Fraction]]] = {}
     for event in ledger.events(book=book, kinds=("action_applied",), until_seq=until_seq):

@@ -1,5 +1,7 @@
 """Round trips of real nights: the command, the table and the book say the same."""
 
+import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 
 from apps.cli.trades import run as trades
@@ -38,6 +40,34 @@ def test_the_table_has_what_the_command_says(small_home: Settings) -> None:
     assert said.complete_share == 1.0
 
 
+def test_an_exit_was_premature_if_its_horizon_ended_higher(small_home: Settings) -> None:
+    """Two exits of the past: one before a rise of the bundled prices, one before a fall."""
+    from assets.audit.closed_trades import premature_exits
+    from assets.order.lots import attribution_of
+
+    with Desk(small_home) as desk, desk.ledger() as ledger:
+        trip, *_ = attribution_of(desk, ledger, small_home.book).round_trips
+        # Entered on the first of November 2022, its horizon of twenty sessions ended on the 30th.
+        past = replace(
+            trip,
+            reason="STOP_LOSS",
+            entry_session=dt.date(2022, 11, 1),
+            exit_session=dt.date(2022, 11, 4),
+        )
+        [(close,)] = desk.warehouse.rows(
+            "SELECT close FROM clean.daily_bars WHERE symbol = ? AND session = '2022-11-30'",
+            [trip.symbol],
+        )
+        lower, higher = (
+            replace(past, trade_id=f"t-{step}", exit_price=Decimal(repr(close)) + step)
+            for step in (-1, 1)
+        )
+        assert premature_exits(desk, [lower]) == 1.0
+        assert premature_exits(desk, [higher]) == 0.0
+        assert premature_exits(desk, [lower, higher, replace(past, reason="SIGNAL")]) == 0.5
+        assert premature_exits(desk, [replace(past, reason="SIGNAL")]) is None
+
+
 def test_an_installation_that_never_traded_has_no_trades(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """An empty list, and no error."""
     from tests.support.small_home import small_settings, write_policy
@@ -46,3 +76,4 @@ def test_an_installation_that_never_traded_has_no_trades(tmp_path) -> None:  # t
     write_policy(settings.config_dir)
     said = trades(small_cli(settings), since="2022-12-01", symbol=None, reason=None)
     assert (said.count, said.complete_share, said.net_result) == (0, None, "0.00")
+    assert said.premature_share is None

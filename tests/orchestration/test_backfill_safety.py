@@ -31,7 +31,7 @@ from tests.support.small_home import (
     write_policy,
 )
 
-ORDER_TABLES = {"order/intents", "order/refusals", "order/fills"}
+ORDER_TABLES = {"order/exits", "order/intents", "order/refusals", "order/fills"}
 # Tables of one row or more a session, whose content depends on nothing but the session's past.
 BY_SESSION = (
     *("feature.daily_features", "forecast.naive", "forecast.sarimax", "forecast.garch"),

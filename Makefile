@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench planted lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ format: $(DEV_STAMP) ## rewrite files in the house format
 
 bench: $(DEV_STAMP) ## every benchmark, ratios as JSON
 	$(BIN)/pmx bench all --json
+
+planted: $(DEV_STAMP) ## plant a hundred defects one by one and say which of them the tests see
+	$(BIN)/python -m tests.planted.plant
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header pyproject.toml

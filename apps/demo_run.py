@@ -17,6 +17,7 @@ from apps.nights import last_decided, night_facts
 from quant.core.errors import UsageError
 from quant.market.calendars import is_session
 from resources.desk import Desk
+from resources.language.status import language_status
 
 if TYPE_CHECKING:
     from apps.cli.result import Cli
@@ -119,5 +120,6 @@ def _result(desk: Desk, days: Sequence[dt.date], *, was_done_before: bool) -> De
         report=facts.report,
         fill_id=fills[-1].fill_id,
         refusals_by_gate=dict(Counter(one.gate for one in refusals).most_common()),
+        language=language_status(desk),
         was_done_before=was_done_before,
     )

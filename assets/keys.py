@@ -9,5 +9,6 @@ from typing import Final
 BAR_KEY: Final = ("symbol", "basis", "session", "source")
 INTRADAY_KEY: Final = ("symbol", "basis", "event_time", "interval_minutes", "source")
 ACTION_KEY: Final = ("symbol", "ex_session", "kind", "source")
+NEWS_KEY: Final = ("hash",)
 # Published bars: one a session, whichever source it came from.
 CLEAN_KEY: Final = ("symbol", "basis", "session")

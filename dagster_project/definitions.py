@@ -4,14 +4,23 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from assets.audit import decisions, forecast_scores, model_audits, nights, report
+from assets.audit import (
+    closed_trades,
+    cost_estimates,
+    counterfactuals,
+    decisions,
+    forecast_scores,
+    model_audits,
+    nights,
+    report,
+)
 from assets.clean import daily_bars as clean_daily_bars
 from assets.feature import daily_features
 from assets.forecast import combined, garch, mssa_rl, naive, persistence, samossa, sarimax
 from assets.model import garch_fits, mssa_rl_fits, samossa_fits, sarimax_fits, verdicts
 from assets.order import records
-from assets.raw import corporate_actions, daily_bars
-from assets.signal import daily_signals
+from assets.raw import corporate_actions, daily_bars, news
+from assets.signal import daily_signals, llm_answers, model_flags
 from assets.target import daily_weights
 from jobs.nightly import JOBS, SCHEDULES
 from resources.desk import Desk
@@ -23,6 +32,7 @@ from sensors.governance import audit_sensor, demotion_sensor, promotion_sensor
 ASSET_MODULES = [
     daily_bars,
     corporate_actions,
+    news,
     clean_daily_bars,
     daily_features,
     sarimax_fits,
@@ -37,9 +47,14 @@ ASSET_MODULES = [
     samossa,
     mssa_rl,
     combined,
+    model_flags,
+    llm_answers,
     daily_signals,
     daily_weights,
     records,
+    cost_estimates,
+    closed_trades,
+    counterfactuals,
     forecast_scores,
     model_audits,
     decisions,

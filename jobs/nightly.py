@@ -18,9 +18,13 @@ REPORT = dg.AssetSelection.assets(dg.AssetKey(["audit", "report"]))
 EVERYTHING = dg.AssetSelection.all()
 # What depends on the book that the night before left behind.
 TRADING = dg.AssetSelection.groups("order") | dg.AssetSelection.assets(
-    dg.AssetKey(["audit", "nights"])
+    dg.AssetKey(["audit", "closed_trades"]),
+    dg.AssetKey(["audit", "cost_estimates"]),
+    dg.AssetKey(["audit", "counterfactuals"]),
+    dg.AssetKey(["audit", "nights"]),
 )
-# Everything else depends on data alone, so a range of nights is computed at once.
+# Everything else depends on data and on what earlier nights left in the lake, so a range of nights
+# is computed at once.
 RESEARCH = EVERYTHING - TRADING - REPORT
 
 

@@ -15,10 +15,15 @@ _SOURCES: dict[str, tuple[str, ...]] = {
     "feature": ("quant/features", "quant/market/panel.py"),
     "model": ("quant/forecasting", "quant/governance"),
     "forecast": ("quant/forecasting",),
-    "signal": ("quant/signals",),
+    "signal": ("quant/signals", "quant/portfolio"),
     "target": ("quant/portfolio",),
     "order": ("quant/execution", "quant/portfolio/sizing.py"),
-    "audit": ("quant/forecasting", "quant/governance"),
+    "audit": (
+        "quant/forecasting",
+        "quant/governance",
+        "quant/signals",
+        "quant/execution/attribution.py",
+    ),
 }
 
 STAGES = tuple(_SOURCES)

@@ -5,7 +5,7 @@ Belongs here: building adapters from settings and policy, and the few facts that
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -23,6 +23,8 @@ from resources.settings import Settings, project_root
 
 if TYPE_CHECKING:
     from resources.companion import Companion
+    from resources.flags import FlagReader
+    from resources.language.fallback import LanguageNight
     from resources.ledger.checkpoints import Checkpointer
     from resources.ledger.ledger import Ledger
     from resources.market_data.failover import FailoverSource
@@ -174,6 +176,43 @@ class Desk:
         from resources.tracking_outbox import TrackingOutbox
 
         return TrackingOutbox(self.settings.home / "outbox")
+
+    @cached_property
+    def flags(self) -> "FlagReader":
+        """The switches of models, read again when their file changes."""
+        from resources.flags import FILE_NAME, FlagReader
+
+        return FlagReader(self.settings.config_dir / FILE_NAME)
+
+    @property
+    def flags_record(self) -> Path:
+        """Where it is kept who moved which switch: beside the ledger, and apart from policy."""
+        return self.settings.home / "flags"
+
+    def language_night(self, session: dt.date, flags: Mapping[str, bool]) -> "LanguageNight":
+        """The language models that are switched on, ready to be asked about one session."""
+        from resources.language.costs import CostLedger
+        from resources.language.fallback import LanguageNight
+        from resources.language.policy import LlmPolicy
+        from resources.language.recall import Recall
+
+        policy, paths = self.policy("llm", LlmPolicy), self.settings.paths
+        # Answers age by the machine's clock, whatever moment a replay stands in.
+        clock = SystemClock()
+        return LanguageNight(
+            policy,
+            session,
+            flags=flags,
+            recall=Recall(
+                policy.recall,
+                cache_dir=paths.cache / "language",
+                record_dir=paths.language / "answers",
+                clock=clock,
+            ),
+            costs=CostLedger(paths.language / "costs.jsonl"),
+            clock=clock,
+            environment=self.settings.secrets,
+        )
 
     @contextmanager
     def ledger(self, *, write: bool = False) -> Iterator["Ledger"]:

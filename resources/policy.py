@@ -25,11 +25,17 @@ P = TypeVar("P", bound=Policy)
 # File name without .yaml -> where its class is. Resolved when loaded, so that naming a policy here
 # costs no import. A component that gains a policy adds its line and its file.
 POLICY_FILES: Final[dict[str, str]] = {
+    "barbell": "quant.portfolio.barbell:BarbellPolicy",
     "book": "quant.execution.book:BookPolicy",
+    "capital": "quant.portfolio.capital:CapitalPolicy",
     "costs": "quant.signals.costs:CostPolicy",
+    "exits": "quant.execution.exits:ExitPolicy",
+    "flags": "quant.signals.flags:FlagsPolicy",
     "forecasts": "quant.forecasting.policy:ForecastPolicy",
     "frontier": "quant.market.frontier:FrontierPolicy",
     "gates": "quant.governance.audits:GatesPolicy",
+    "limits": "quant.portfolio.limits:LimitsPolicy",
+    "llm": "resources.language.policy:LlmPolicy",
     "mssa_rl": "quant.forecasting.ssa_policy:MssaRlPolicy",
     "quality": "quant.market.quality_rules:QualityPolicy",
     "samossa": "quant.forecasting.ssa_policy:SsaPolicy",
@@ -38,6 +44,7 @@ POLICY_FILES: Final[dict[str, str]] = {
     "sources": "resources.market_data.policy:SourcesPolicy",
     "strategies": "quant.signals.strategies:StrategiesPolicy",
     "universe": "quant.market.universe:UniversePolicy",
+    "validation": "quant.signals.validator:ValidationPolicy",
 }
 
 # pydantic's names for what was expected, in words. Unlisted ones keep pydantic's own sentence.

@@ -111,11 +111,21 @@ def _body(report: NightlyReport, charts: dict[str, Chart]) -> str:
         "equity": _chart(charts, "equity", "No equity curve yet: it needs two sessions.")
         + (_figures(report.measures) + _paragraph(report.caution) if "equity" in charts else ""),
         "positions": _chart(charts, "weights", "") + _table(report.positions),
-        "trades": _paragraph(report.trades_sentence) + _table(report.trades),
+        "trades": "".join(
+            [
+                _paragraph(report.trades_sentence),
+                _table(report.trades),
+                "<h3>Round trips</h3>\n",
+                _paragraph(report.closed_sentence),
+                _table(report.closed),
+            ]
+        ),
         "refusals": "".join(
             [
                 _chart(charts, "gates", ""),
                 _table(report.refusals),
+                "<h3>What became of them</h3>\n",
+                _table(report.outcomes),
                 "<h3>Tonight's signals</h3>\n",
                 _table(report.signals),
             ]

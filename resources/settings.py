@@ -92,6 +92,16 @@ class Paths:
         return self.home / "inbox"
 
     @property
+    def news(self) -> Path:
+        """Files of news that are read night by night."""
+        return self.home / "news"
+
+    @property
+    def language(self) -> Path:
+        """What language models answered, and what that cost."""
+        return self.home / "language"
+
+    @property
     def reports(self) -> Path:
         """HTML reports, one folder a run."""
         return self.home / "reports"

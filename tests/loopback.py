@@ -24,6 +24,7 @@ class Ask:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    body: bytes = b""
 
 
 # Returns the JSON value to answer, or (status, JSON value).
@@ -97,7 +98,12 @@ class _Handler(socketserver.StreamRequestHandler):
         while (text := self.rfile.readline().decode().strip()) != "":
             name, _, value = text.partition(":")
             headers[name.lower()] = value.strip()
-        ask = Ask(path=unquote(parts.path), query=dict(parse_qsl(parts.query)), headers=headers)
+        ask = Ask(
+            path=unquote(parts.path),
+            query=dict(parse_qsl(parts.query)),
+            headers=headers,
+            body=self.rfile.read(int(headers.get("content-length", "0"))),
+        )
         content = self.server.vendor.answer(ask)
         if self.server.vendor.fault == "drip":
             self._drip(content)

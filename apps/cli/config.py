@@ -1,5 +1,6 @@
-"""`pmx config show` and `pmx config check`: what is in force, and whether it is sound."""
+"""`pmx config`: what is in force, whether it is sound, and who changed it when."""
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,43 @@ class Checked(CommandResult):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChange:
+    """One value that a night found changed; empty text is a key that was not there."""
+
+    policy: str
+    key: str
+    before: str
+    after: str
+    actor: str
+    changed_at: dt.datetime
+    noticed_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History(CommandResult):
+    """Changes of policy files as the journal has them, oldest first."""
+
+    first_recorded: dict[str, dt.datetime]
+    changes: tuple[PolicyChange, ...]
+
+    def render(self, console: Any) -> None:
+        """One line a value."""
+        for one in self.changes:
+            console.print(
+                f"{one.changed_at:%Y-%m-%d %H:%M}Z {one.actor} changed {one.policy}.{one.key} "
+                f"from {one.before or 'nothing'} to {one.after or 'nothing'}",
+                soft_wrap=True,
+                markup=False,
+            )
+        if not self.changes:
+            console.print(
+                f"no change since the first record of {len(self.first_recorded)} files"
+                if self.first_recorded
+                else "nothing is recorded yet: the first night that is decided does that"
+            )
+
+
 def show(cli: Cli) -> Shown:
     """Print settings and policies."""
     from resources.policy import load_all
@@ -81,3 +119,29 @@ def check(cli: Cli) -> Checked:
         for problem in check_all(cli.settings.config_dir)
     ]
     return Checked(folder=str(cli.settings.config_dir), problems=problems)
+
+
+def history(cli: Cli) -> History:
+    """Read the governance journal; the first record of a file is no change."""
+    from quant.governance.records import PolicyChanged
+    from resources.governance_journal import GovernanceJournal
+
+    records = GovernanceJournal(cli.settings.paths.ledger).records()
+    found = [one for one in records if isinstance(one, PolicyChanged)]
+    return History(
+        first_recorded={one.policy: one.changed_at for one in found if not one.before_hash},
+        changes=tuple(
+            PolicyChange(
+                policy=one.policy,
+                key=key,
+                before=before,
+                after=after,
+                actor=one.actor,
+                changed_at=one.changed_at,
+                noticed_at=one.noticed_at,
+            )
+            for one in found
+            if one.before_hash
+            for key, (before, after) in one.changes.items()
+        ),
+    )

@@ -35,6 +35,7 @@ class Demo(CommandResult):
     report: str
     fill_id: str
     refusals_by_gate: dict[str, int]
+    language: str
     was_done_before: bool
 
     def render(self, console: Any) -> None:
@@ -57,6 +58,7 @@ class Demo(CommandResult):
             console.print(f"  {label:<9} {said}")
         for reason in self.refused:
             console.print(f"  refused   {reason}")
+        console.print(f"  {self.language}", soft_wrap=True)
         console.print(f"  report    {self.report}", soft_wrap=True)
         console.print(f"  one fill  {self.fill_id}")
         console.print("Next:")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from apps.lineage.lakes import Lakes, Row, as_date, named
-from apps.lineage.trail import FEATURES, SIGNALS, TARGETS, VERDICTS, Nights, Trail
+from apps.lineage.trail import EXITS, FEATURES, SIGNALS, TARGETS, VERDICTS, Nights, Trail
 from quant.execution.events import Event, IntentRecorded, RefusalRecorded
 from quant.execution.orders import Intent, LedgerHead, Refusal
 
@@ -40,6 +40,7 @@ class Derivation:
         self._made: dict[Origin, dict[dt.date, list[Derived]]] = defaultdict(dict)
         self._fits: dict[tuple[str, dt.date, int, int], list[Derived]] = {}
         self._orders: dict[tuple[dt.date, str, int], dict[str, Intent | Refusal]] = {}
+        self._exits: dict[tuple[dt.date, str, int], list[Derived]] = {}
 
     @property
     def lakes(self) -> Lakes:
@@ -82,19 +83,12 @@ class Derivation:
         from assets.model.verdicts import COLUMNS, judge
         from assets.signal.decide import signal_rows
         from assets.target.sizing import target_rows
-        from quant.market.frontier import FrontierPolicy
-        from quant.portfolio.sizing import SizingPolicy
 
         desk = self.lakes.desk
         makers: dict[str, Callable[[], pd.DataFrame]] = {
             FEATURES: lambda: feature_rows(desk, sessions, warehouse=lake),
             SIGNALS: lambda: signal_rows(desk, sessions, provenance, warehouse=lake),
-            TARGETS: lambda: target_rows(
-                lake,
-                sessions,
-                desk.policy("sizing", SizingPolicy),
-                desk.policy("frontier", FrontierPolicy),
-            ),
+            TARGETS: lambda: target_rows(desk, sessions, warehouse=lake),
             VERDICTS: lambda: pd.DataFrame(
                 [
                     row
@@ -140,22 +134,38 @@ class Derivation:
 
     def decision(self, trail: Trail, *, until_seq: int) -> Intent | Refusal | None:
         """The intent or refusal that comes out of the book as it stood after a record."""
-        from assets.order.decide import night_inputs, order_events, standing
+        from assets.order.decide import decide_orders, night_inputs, standing
 
         record = trail.subject.record
         assert record is not None
         key = (record.session, record.snapshot_id, until_seq)
         if key not in self._orders:
             desk = self.lakes.desk
+            lake = self.lakes.at(int(record.snapshot_id))
             with named(SIGNALS):
-                inputs = night_inputs(desk, self.lakes.at(int(record.snapshot_id)), record.session)
+                inputs = night_inputs(desk, lake, record.session)
+            provenance = _provenance_of_record(record)
             with desk.ledger() as ledger:
                 before = standing(desk, ledger, inputs, until_seq=until_seq)
-            head = getattr(record, "ledger_head", LedgerHead(seq=until_seq, hash=""))
-            before = dataclasses.replace(before, head=head)
-            events = order_events(desk, inputs, before, _provenance_of_record(record))
-            self._orders[key] = dict(_decided(event) for event in events)
+                head = getattr(record, "ledger_head", LedgerHead(seq=until_seq, hash=""))
+                before = dataclasses.replace(before, head=head)
+                decided = decide_orders(desk, ledger, lake, inputs, before, provenance)
+            self._orders[key] = dict(_decided(event) for event in decided.events)
+            self._exits[key] = [dict(row) for row in decided.exits]
         return self._orders[key].get(record.decision_id)
+
+    def exit(self, trail: Trail, *, until_seq: int) -> Derived | None:
+        """The judgement of a position, as it comes out of the book and the bars of its night."""
+        from assets.order.exits import exits_frame
+
+        self.decision(trail, until_seq=until_seq)
+        stored, record = trail.exit, trail.subject.record
+        assert stored is not None
+        assert record is not None
+        rows = self._exits[(record.session, record.snapshot_id, until_seq)]
+        lake = self.lakes.at(int(record.snapshot_id))
+        made = lake.as_stored(EXITS, exits_frame(rows), provenance_of(stored))
+        return _find(made, {"symbol": stored["symbol"]})
 
 
 def _decided(event: Event) -> tuple[str, Intent | Refusal]:

@@ -59,9 +59,13 @@ def _steps(trail: Trail) -> Iterator[Step]:
     subject = trail.subject
     yield from _ledger_steps(subject)
     yield from _met_bar_step(trail)
+    if trail.exit is not None:
+        yield _row_step(trail.exit, _key(trail.exit), words.of_exit(trail.exit))
     if trail.target is not None:
         yield _row_step(trail.target, _key(trail.target), words.of_target(trail.target))
     yield _row_step(trail.signal, _key(trail.signal), words.of_signal(trail.signal))
+    for row in trail.answers:
+        yield _row_step(row, f"{row['model']} {_key(row)}", words.of_answer(row))
     for model, row in trail.verdicts.items():
         yield _row_step(row, f"{model} {row['session']}", words.of_verdict(row))
     if trail.forecast is not None and trail.forecast.table not in _tables(trail.parts):

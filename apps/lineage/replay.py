@@ -16,7 +16,9 @@ from apps.lineage.derive import Derivation
 from apps.lineage.lakes import Lakes, Row, UnreadableTableError, as_date
 from apps.lineage.subject import Subject, open_ledger
 from apps.lineage.trail import (
+    ANSWERS,
     CLEAN,
+    EXITS,
     FEATURES,
     FILLS,
     INTENTS,
@@ -113,19 +115,27 @@ class Replay:
         )
 
     def _first_difference(self, case: _Case) -> Difference | None:
-        steps: tuple[Callable[[_Case], Difference | None], ...] = (
+        by_rule: tuple[Callable[[_Case], Difference | None], ...] = (
+            self._raw,
+            self._clean,
+            self._exit,
+            self._decision,
+            self._fill,
+        )
+        by_signal: tuple[Callable[[_Case], Difference | None], ...] = (
             self._raw,
             self._clean,
             self._fits,
             self._forecasts,
             self._verdicts,
             self._features,
+            self._answers,
             self._signal,
             self._target,
             self._decision,
             self._fill,
         )
-        for step in steps:
+        for step in by_rule if case.trail.is_exit else by_signal:
             difference = step(case)
             if difference is not None:
                 return difference
@@ -141,6 +151,20 @@ class Replay:
         trail = case.trail
         night = self.nights.one(QUALITY, trail.session, at=trail.signal.snapshot_id)
         return difference or (compare_hash(night, key=str(trail.session)) if night else None)
+
+    def _exit(self, case: _Case) -> Difference | None:
+        """The judgement of the position, from the book, the entry's signal and the bars."""
+        row, record = case.trail.exit, case.trail.subject.record
+        assert isinstance(record, Intent)
+        if row is None:
+            case.note(f"{EXITS} has no row of {_named(case.trail)} yet; the ledger has the intent")
+            return None
+        case.has_read(row, EXITS)
+        if row["decision_id"] != record.decision_id:
+            case.note(f"{EXITS} of {_named(case.trail)} was judged again since")
+            return compare_hash(row, key=_named(case.trail))
+        derived = self.derivation.exit(case.trail, until_seq=record.ledger_head.seq)
+        return compare_row(row, derived, key=_named(case.trail))
 
     def _fits(self, case: _Case) -> Difference | None:
         for model, row in case.trail.fits.items():
@@ -187,6 +211,15 @@ class Replay:
         is_same_code = row.code_version == code_version(row.stage)
         ignored = () if is_same_code else ("code_hash", "feature_set_version")
         return self._compare(case, row, self.derivation.row(row, **key), key, ignored=ignored)
+
+    def _answers(self, case: _Case) -> Difference | None:
+        """What a language model said cannot be computed again, only shown to be unchanged."""
+        for row in case.trail.answers:
+            case.has_read(row, ANSWERS)
+            difference = compare_hash(row, key=f"{row['model']} {_named(case.trail)}")
+            if difference is not None:
+                return difference
+        return None
 
     def _signal(self, case: _Case) -> Difference | None:
         row = case.trail.signal
@@ -316,6 +349,8 @@ def planned(trail: Trail) -> list[tuple[str, int | None]]:
         *dict.fromkeys((row.table, row.snapshot_id) for row in rows),
     ]
     subject = trail.subject
+    if trail.exit is not None:
+        plan.append((EXITS, trail.exit.snapshot_id))
     if subject.record is not None:
         table = INTENTS if subject.intent else REFUSALS
         plan.append((table, int(subject.record.snapshot_id)))

@@ -15,6 +15,7 @@ from apps.lineage.lakes import Lakes, Row, as_date, named
 from apps.lineage.subject import Subject
 from assets.model.zoo import ENSEMBLED, FITTED
 from quant.core.errors import StateError
+from quant.execution.orders import Intent
 from quant.signals.strategies import StrategiesPolicy, Strategy
 from resources.desk import Desk
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIGNALS = "signal.daily_signals"
+ANSWERS = "signal.llm_answers"
 TARGETS = "target.daily_weights"
 VERDICTS = "model.verdicts"
 FEATURES = "feature.daily_features"
@@ -30,6 +32,7 @@ RAW = "raw.daily_bars"
 INTENTS = "order.intents"
 FILLS = "order.fills"
 REFUSALS = "order.refusals"
+EXITS = "order.exits"
 
 
 class Nights:
@@ -88,11 +91,38 @@ class Trail:
         record = self.subject.record
         return int(record.snapshot_id) if record else None
 
+    @property
+    def is_exit(self) -> bool:
+        """Whether an exit rule decided, and no signal."""
+        return isinstance(self.subject.record, Intent) and bool(self.subject.record.exit_reason)
+
+    @cached_property
+    def exit(self) -> Row | None:
+        """How the position was judged; written after its intent, so it is read as it is now."""
+        if not self.is_exit:
+            return None
+        return self.nights.one(
+            EXITS, self.session, at=None, book=self.desk.settings.book, symbol=self.symbol
+        )
+
+    def _entry_signal(self) -> Row | None:
+        """The signal that opened the position which an exit leaves."""
+        if self.exit is None:
+            return None
+        entered = [self.exit["entry_decision_id"]]
+        for at in (self.exit.snapshot_id, None):
+            found = self.lakes.rows(SIGNALS, "decision_id = ?", entered, at=at)
+            if found:
+                return found[0]
+        return None
+
     @cached_property
     def signal(self) -> Row:
-        """The signal itself; without it there is no decision to speak of."""
+        """The signal itself, for an exit that of the entry; without it there is no decision."""
         record, decision = self.subject.record, self.subject.decision_id
-        if record is not None:
+        if self.is_exit:
+            row = self._entry_signal()
+        elif record is not None:
             at = self.snapshot_id
             row = self.nights.one(SIGNALS, record.session, at=at, decision_id=decision)
             # A changed row may have lost its id; its place in the night still finds it.
@@ -130,15 +160,17 @@ class Trail:
 
     @cached_property
     def target(self) -> Row | None:
-        """The weight wanted; a refused signal has none."""
+        """The weight wanted; a refused signal and an exit have none."""
+        if self.is_exit:
+            return None
         return self.nights.one(
             TARGETS, self.session, at=self.snapshot_id, decision_id=self.signal["decision_id"]
         )
 
     @cached_property
     def forecast(self) -> Row | None:
-        """The forecast that the strategy trades on."""
-        if self.strategy is None:
+        """The forecast that the strategy trades on; an exit rule asks none."""
+        if self.is_exit or self.strategy is None:
             return None
         return self._forecast(self.strategy.forecast, self.signal.snapshot_id)
 
@@ -180,8 +212,8 @@ class Trail:
 
     @cached_property
     def verdicts(self) -> Mapping[str, Row]:
-        """The verdict that bound on each model of the strategy."""
-        models = self.strategy.models if self.strategy else ()
+        """The verdict that bound on each model of the strategy; an exit needs none."""
+        models = self.strategy.models if self.strategy and not self.is_exit else ()
         found = {model: self._verdict(model) for model in models}
         return {model: row for model, row in found.items() if row is not None}
 
@@ -196,8 +228,17 @@ class Trail:
         return self.nights.one(VERDICTS, session, at=at, model=model) if session else None
 
     @cached_property
+    def answers(self) -> tuple[Row, ...]:
+        """What language models said of a symbol on which the forecasts were silent."""
+        rows = self.nights.rows(ANSWERS, self.session, at=self.signal.snapshot_id)
+        own = [row for row in rows if row["symbol"] == self.symbol]
+        return tuple(sorted(own, key=lambda row: int(row["place"])))
+
+    @cached_property
     def features(self) -> Row | None:
         """The features of the night; no decision waits for them, so they may be younger."""
+        if self.is_exit:
+            return None
         for at in (self.signal.snapshot_id, None):
             row = self.nights.one(FEATURES, self.session, at=at, symbol=self.symbol)
             if row is not None:
@@ -206,7 +247,9 @@ class Trail:
 
     @cached_property
     def history_snapshot(self) -> int:
-        """The snapshot at which the models read their bars."""
+        """The snapshot at which the models, or the exit rules, read their bars."""
+        if self.snapshot_id is not None and self.is_exit:
+            return self.snapshot_id
         rows = list(self.parts.values())
         return rows[0].snapshot_id if rows else self.signal.snapshot_id
 
@@ -230,7 +273,9 @@ class Trail:
         return known_bars(versions, as_of=as_of)
 
     def rows(self) -> Iterator[Row]:
-        """Every row found between the target and the fits, in flow order."""
+        """Every row found between the target and the fits, in flow order; an exit has none."""
+        if self.is_exit:
+            return
         yield from (self.fits[model] for model in FITTED if model in self.fits)
         yield from self.parts.values()
         if self.forecast is not None and self.forecast.table == "forecast.combined":

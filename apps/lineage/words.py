@@ -50,6 +50,12 @@ def of_order(order: Order) -> str:
 
 def of_intent(intent: Intent) -> str:
     """What was wanted, and of which book."""
+    if intent.exit_reason:
+        return (
+            f"{intent.side} {exact(abs(intent.quantity))} {intent.symbol} in session "
+            f"{intent.valid_session} to leave the position: {intent.exit_reason}; the book stood "
+            f"at record {intent.ledger_head.seq}"
+        )
     return (
         f"{intent.side} {exact(abs(intent.quantity))} {intent.symbol} in session "
         f"{intent.valid_session} "
@@ -63,6 +69,27 @@ def of_refusal(refusal: Refusal) -> str:
     numbers = ", ".join(f"{name} {value}" for name, value in refusal.numbers.items())
     return (
         f"refused at the gate {refusal.gate}: {refusal.reason}{f' ({numbers})' if numbers else ''}"
+    )
+
+
+def of_exit(row: Row) -> str:
+    """Which rule ended the position, where its levels stood, and what was not known."""
+    levels = ", ".join(
+        f"{name} {row[f'{name}_price']:.6g}"
+        if is_number(row[f"{name}_price"])
+        else f"{name} unknown"
+        for name in ("stop", "target", "trailing")
+    )
+    held = f"{row['sessions_held']} sessions ({row['calendar_days_held']} days)"
+    told = (
+        f"{row['reason']} at the {row['judged_at']} of {row['fired_session']}"
+        if row["reason"]
+        else "no rule ends it"
+    )
+    doubts = f"; {row['doubts']}" if row["doubts"] else ""
+    return (
+        f"{told}: entered at {row['entry_price']:.6g} on {row['entry_session']}, held {held}, "
+        f"{levels}, close {row['close']:.6g}{doubts}"
     )
 
 
@@ -86,6 +113,16 @@ def of_signal(row: Row) -> str:
         f"{row['horizon_days']} days, {bps(row['required_return'])} required, cost "
         f"{bps(row['round_trip_cost'])} bps; volatility {percent(row['volatility'], 1)}, "
         f"price {row['reference_price']:g}{refused}"
+    )
+
+
+def of_answer(row: Row) -> str:
+    """A language model's word, or why it has none."""
+    if row["outcome"] != "answered":
+        return f"{row['model']}: {row['sentence'] or row['outcome']}"
+    return (
+        f"{row['model']} says {row['direction']} over {row['horizon_days']} days, "
+        f"{percent(row['confidence'], 0)} sure: {row['reason']}"
     )
 
 

@@ -178,6 +178,7 @@ def _sending(desk: _Session) -> list[Event]:
         session=desk.session,
         book=ledger.book(desk.book),
         mode=ledger.mode(desk.book),
+        breakers=ledger.control().tripped(desk.book),
         verdict=functools.cache(lambda kind, name: ledger.verdict(name, kind=kind)),
         policy=desk.policy,
         costs_of=desk.costs_of,
@@ -226,8 +227,25 @@ def _matching(desk: _Session) -> list[Event]:
         if isinstance(outcome, NoFill):
             events.append(_moved(status, OrderState.EXPIRED, outcome.reason))
         else:
-            events += [FillRecorded(fill=outcome), _moved(status, OrderState.FILLED, "")]
+            events += _filled(status, outcome)
     return events
+
+
+def _filled(status: OrderStatus, fill: Fill) -> list[Event]:
+    """A fill and what it makes of its order, which is good for its session only."""
+    wanted = status.order.quantity
+    if fill.quantity == wanted:
+        return [FillRecorded(fill=fill), _moved(status, OrderState.FILLED, "")]
+    partial = _moved(status, OrderState.PARTIAL, "")
+    reason = f"{fill.quantity} of {wanted} filled: the rest is more than the day's volume takes"
+    ended = replace(
+        partial,
+        sequence=partial.sequence + 1,
+        before=OrderState.PARTIAL,
+        after=OrderState.EXPIRED,
+        reason=reason,
+    )
+    return [FillRecorded(fill=fill), partial, ended]
 
 
 def _moved(status: OrderStatus, after: OrderState, reason: str) -> OrderStateChanged:

@@ -28,7 +28,7 @@ SHOWN = 250
     ],
 )
 def nights(context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
-    """Equity, cash, positions, trades, refusals and signals of each session."""
+    """Equity, cash, positions, trades, exits, refusals and signals of each session."""
     import pandas as pd
 
     night = Night(context, desk)
@@ -59,7 +59,10 @@ def _night(desk: Desk, ledger: "Ledger", session: dt.date) -> dict[str, Any]:
     book = desk.settings.book
     marks = [mark for mark in ledger.marks(book) if mark.session <= session]
     mark = marks[-1] if marks else None
-    intents = {intent.decision_id for intent in ledger.intents(book=book, session=session)}
+    wished = ledger.intents(book=book, session=session)
+    # An exit is a decision of its own: the signal that it overrides is a refusal beside it.
+    exits = {intent.decision_id for intent in wished if intent.exit_reason}
+    intents = {intent.decision_id for intent in wished} - exits
     refused = {refusal.decision_id for refusal in ledger.refusals(book=book, session=session)}
     return {
         "session": session,
@@ -69,6 +72,7 @@ def _night(desk: Desk, ledger: "Ledger", session: dt.date) -> dict[str, Any]:
         "positions": len(mark.prices) if mark else 0,
         "trades": len(fills_frame(ledger, book, [session])),
         "intents": len(intents),
-        "refusals": len(refused - intents),
+        "exits": len(exits),
+        "refusals": len(refused - intents - exits),
         "signals": signal_count(desk.warehouse, session),
     }

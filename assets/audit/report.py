@@ -11,7 +11,9 @@ from resources.desk import Desk
 
 @dg.asset(
     **stage_asset_arguments(
-        "audit", "report", deps=["audit.nights", "audit.decisions", "clean.daily_bars"]
+        "audit",
+        "report",
+        deps=["audit.nights", "audit.decisions", "audit.counterfactuals", "clean.daily_bars"],
     )
 )
 def report(context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from assets.audit.closed_trades import closed_frame
 from assets.audit.model_audits import AGAINST
+from assets.order.lots import attribution_of
 from assets.order.mirror import fills_frame
 from quant.governance.audits import GatesPolicy
 from quant.governance.report_inputs import COLUMNS, ReportInputs
@@ -31,6 +33,7 @@ def report_inputs(desk: Desk, session: dt.date, provenance: "Provenance") -> Rep
         equity = _equity(desk, marks[-SESSIONS_SHOWN:])
         fills = fills_frame(ledger, desk.settings.book, sessions)
         positions = _positions(ledger, desk.settings.book)
+        trips = attribution_of(desk, ledger, desk.settings.book).round_trips
         mode = ledger.mode(desk.settings.book).value if desk.settings.book in ledger.books() else ""
     first = sessions[0] if sessions else session
     # Before the first traded session there were refusals already; a whole history includes them.
@@ -38,8 +41,10 @@ def report_inputs(desk: Desk, session: dt.date, provenance: "Provenance") -> Rep
     return ReportInputs(
         equity=equity,
         fills=fills,
+        closed=closed_frame(trips, sessions)[list(COLUMNS["closed"])],
         positions=positions,
         refusals=_read(desk, "refusals", _REFUSALS, [desk.settings.book, since, session]),
+        outcomes=_read(desk, "outcomes", _OUTCOMES, [desk.settings.book, since, session]),
         signals=_read(desk, "signals", _SIGNALS, [session, desk.settings.book]),
         scores=_read(desk, "scores", _SCORES, [first, session]),
         regimes=_read(desk, "regimes", _REGIMES, [first, session]),
@@ -71,6 +76,13 @@ def report_inputs(desk: Desk, session: dt.date, provenance: "Provenance") -> Rep
 _REFUSALS = """
 SELECT decision_id, session, symbol, gate, reason, expected_return, cost FROM "order".refusals
 WHERE book = ? AND session BETWEEN ? AND ? ORDER BY session, strategy, symbol
+"""
+_OUTCOMES = """
+SELECT gate, count(*) AS judged, avg(gate_was_right::INTEGER) AS right_share,
+       avg(forgone_return) AS mean_forgone_return
+FROM audit.counterfactuals
+WHERE book = ? AND session BETWEEN ? AND ? AND gate_was_right IS NOT NULL
+GROUP BY gate ORDER BY judged DESC, gate
 """
 _SIGNALS = """
 SELECT s.decision_id, s.session, s.symbol, s.action, s.expected_return, s.volatility, s.confidence,

@@ -6,11 +6,13 @@ Does not belong here: sending anything. That is the trader's, once, inside the l
 """
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from assets.order.exits import exit_intents, judged_positions
 from quant.core.money import price as exact_price
 from quant.core.money import quantity as whole_steps
 from quant.execution.book import Book, BookPolicy
@@ -27,6 +29,7 @@ from quant.execution.events import (
 from quant.execution.orders import Intent, LedgerHead, Refusal
 from quant.market.calendars import next_session
 from quant.portfolio.sizing import SizingPolicy, needs_trade
+from quant.signals.router import Source
 from quant.signals.strategies import StrategiesPolicy
 from resources.desk import Desk
 from resources.reads import slice_of
@@ -43,6 +46,8 @@ class NightInputs:
     session: dt.date
     signals: Sequence[Mapping[str, Any]]
     weights: Mapping[str, float]  # by decision_id
+    buckets: Mapping[str, tuple[str, float]]  # by decision_id, barbell bucket and multiplier
+    skips: Mapping[str, str]  # by decision_id, why a larger position would make all of them worse
     stops_trading: str  # why tonight's data is too poor to trade on, or nothing
 
 
@@ -53,6 +58,14 @@ class Standing:
     book: Book
     equity: Decimal
     head: LedgerHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What a night decided: its events, and how every held position was judged before them."""
+
+    events: Sequence[Event]
+    exits: Sequence[Mapping[str, Any]]
 
 
 def may_decide(desk: Desk, ledger: "Ledger", session: dt.date) -> str:
@@ -75,15 +88,34 @@ def may_decide(desk: Desk, ledger: "Ledger", session: dt.date) -> str:
 
 def decide_session(
     desk: Desk, ledger: "Ledger", session: dt.date, provenance: "Provenance"
-) -> list[Event]:
+) -> Decided:
     """Record the session's verdicts, intents and refusals; the same again adds nothing."""
     inputs = night_inputs(desk, desk.warehouse, session)
     opening = [] if desk.settings.book in ledger.books() else [book_opening(desk)]
     ledger.append_all([*opening, *verdict_events(desk, session, provenance)])
     before = standing(desk, ledger, inputs)
-    events = order_events(desk, inputs, before, provenance)
-    ledger.append_all(events)
-    return events
+    decided = decide_orders(desk, ledger, desk.warehouse, inputs, before, provenance)
+    ledger.append_all(decided.events)
+    return decided
+
+
+def decide_orders(
+    desk: Desk,
+    ledger: "Ledger",
+    lake: "Warehouse",
+    inputs: NightInputs,
+    before: Standing,
+    provenance: "Provenance",
+) -> Decided:
+    """Exits first, then one end for each signal; a position that is left takes no signal."""
+    judged = judged_positions(desk, ledger, lake, inputs, before, provenance)
+    leaving = [
+        IntentRecorded(intent=intent)
+        for intent in exit_intents(desk, judged, inputs, before, provenance)
+    ]
+    reasons = {event.intent.symbol: event.intent.exit_reason for event in leaving}
+    ends = order_events(desk, inputs, before, provenance, leaving=reasons)
+    return Decided(events=[*leaving, *ends], exits=judged)
 
 
 def book_opening(desk: Desk) -> BookOpened:
@@ -115,6 +147,15 @@ def night_inputs(desk: Desk, lake: "Warehouse", session: dt.date) -> NightInputs
         session=session,
         signals=signals.to_dict("records"),
         weights=dict(zip(targets["decision_id"], targets["weight"], strict=True)),
+        buckets={
+            row.decision_id: (row.barbell_bucket, row.barbell_multiplier)
+            for row in targets.itertuples()
+        },
+        skips={
+            row.decision_id: "; ".join(json.loads(row.impact)["reasons"])
+            for row in targets.itertuples()
+            if row.impact_verdict == "skip"
+        },
         stops_trading=stop,
     )
 
@@ -210,9 +251,17 @@ def _strategy_verdict(
 
 
 def order_events(
-    desk: Desk, inputs: NightInputs, before: Standing, provenance: "Provenance"
+    desk: Desk,
+    inputs: NightInputs,
+    before: Standing,
+    provenance: "Provenance",
+    *,
+    leaving: Mapping[str, str],
 ) -> list[Event]:
-    """One intent or one refusal for each signal; the first strategy to want a symbol has it."""
+    """One intent or one refusal for each signal; the first strategy to want a symbol has it.
+
+    `leaving` are the symbols whose position an exit rule ends tonight, and the rule.
+    """
     models = {
         strategy.name: strategy.models
         for strategy in desk.policy("strategies", StrategiesPolicy).strategies
@@ -220,7 +269,7 @@ def order_events(
     taken: dict[str, str] = {}
     events: list[Event] = []
     for signal in inputs.signals:
-        gate, reason, numbers = _gate(desk, inputs, before, signal, taken)
+        gate, reason, numbers = _gate(desk, inputs, before, signal, taken, leaving)
         trace = _trace(desk, signal, provenance)
         if gate:
             refusal = Refusal(**trace, gate=gate, reason=reason, numbers=numbers)
@@ -241,6 +290,7 @@ def _gate(
     before: Standing,
     signal: Mapping[str, Any],
     taken: Mapping[str, str],
+    leaving: Mapping[str, str],
 ) -> tuple[str, str, dict[str, str]]:
     """The first gate that refuses a signal, its reason and its numbers."""
     numbers = _numbers(signal)
@@ -249,13 +299,19 @@ def _gate(
         return signal["gate"], signal["reason"], numbers
     if inputs.stops_trading:
         return "data_quality", inputs.stops_trading, numbers
+    if symbol in leaving:
+        return "exit", f"{leaving[symbol]} ends the position in {symbol} tonight", numbers
     if symbol in taken:
         return "symbol_taken", f"{taken[symbol]} trades {symbol} tonight already", numbers
+    if signal["source"] == Source.LANGUAGE_MODEL.value and before.book.quantity(symbol):
+        return "language_model", "its word alone changes nothing that is held", numbers
     held = _held_weight(before, signal)
     wanted = inputs.weights.get(signal["decision_id"], 0.0)
     numbers |= {"held_weight": f"{held:.6f}", "wanted_weight": f"{wanted:.6f}"}
     if wanted == 0 and before.book.quantity(symbol) == 0:
         return "nothing_held", "expects a fall, and there is nothing to sell", numbers
+    if wanted > held and signal["decision_id"] in inputs.skips:
+        return "impact", inputs.skips[signal["decision_id"]], numbers
     sizing = desk.policy("sizing", SizingPolicy)
     if not needs_trade(held=held, wanted=wanted, policy=sizing):
         reason = (
@@ -297,6 +353,7 @@ def _intent(
     trace: Mapping[str, Any],
 ) -> Intent:
     weight = inputs.weights[signal["decision_id"]]
+    bucket, multiplier = inputs.buckets[signal["decision_id"]]
     return Intent(
         **trace,
         valid_session=next_session(desk.universe.calendar, inputs.session),
@@ -306,6 +363,8 @@ def _intent(
         equity=before.equity,
         ledger_head=before.head,
         models=models,
+        barbell_bucket=bucket,
+        barbell_multiplier=Decimal(repr(float(multiplier))),
     )
 
 
@@ -325,5 +384,5 @@ def _trace(desk: Desk, signal: Mapping[str, Any], provenance: "Provenance") -> d
 
 
 def _numbers(signal: Mapping[str, Any]) -> dict[str, str]:
-    names = ("expected_return", "required_return", "round_trip_cost", "volatility")
+    names = ("expected_return", "required_return", "round_trip_cost", "volatility", "confidence")
     return {name: f"{signal[name]:.6f}" for name in names if signal[name] == signal[name]}

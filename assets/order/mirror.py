@@ -23,6 +23,7 @@ INTENT_COLUMNS = [
     "reference_price",
     "equity",
     "ledger_seq",
+    "exit_reason",
 ]
 REFUSAL_COLUMNS = [
     "decision_id",
@@ -72,6 +73,7 @@ def intents_frame(ledger: "Ledger", book: str, sessions: Sequence[dt.date]) -> p
             "reference_price": intent.reference_price,
             "equity": intent.equity,
             "ledger_seq": intent.ledger_head.seq,
+            "exit_reason": intent.exit_reason,
         }
         for session in sessions
         for intent in ledger.intents(book=book, session=session)
@@ -136,8 +138,13 @@ def signal_count(warehouse: "Warehouse", session: dt.date) -> int:
 def signals_ended(
     warehouse: "Warehouse", frames: Mapping[str, pd.DataFrame], sessions: Sequence[dt.date]
 ) -> bool:
-    """Whether every signal of these sessions became an intent or a refusal."""
+    """Whether every signal of these sessions became an intent or a refusal.
+
+    Exits are decisions of their own, without a signal: they and their refusals are no ends of one.
+    """
     ends = pd.concat([frames["intents"], frames["refusals"]])
+    exits = frames["intents"].loc[frames["intents"]["exit_reason"] != "", "decision_id"]
+    ends = ends[~ends["decision_id"].isin(exits)]
     return all(
         signal_count(warehouse, day) == ends.loc[ends["session"] == day, "decision_id"].nunique()
         for day in sessions

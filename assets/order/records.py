@@ -1,11 +1,13 @@
-"""Intents, refusals and fills: the ledger's records, mirrored here for queries.
+"""Intents, refusals and fills: the ledger's records, mirrored here for queries; and exits.
 
-Three tables in one module, because they are three views of one journal and must agree: they are
-made by one step, from one state of it. Deciding a session happens here as well, in the ledger
-first; sending never does.
+Four tables in one module, because they are views of one journal and must agree: they are made by
+one step, from one state of it. How positions were judged is not in the journal, only what came of
+it, so a night that is decided no more keeps the rows of `exits` that it has. Deciding a session
+happens here as well, in the ledger first; sending never does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -41,6 +43,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
     specs=[
         _spec("intents", "What the strategies want to trade next session. Nothing is sent here."),
         _spec("refusals", "Every signal that does not trade, the gate that stopped it, and why."),
+        _spec("exits", "How each held position was judged, before any signal was looked at."),
         _spec("fills", "What the trader traded in these sessions, and nobody else."),
     ],
     check_specs=[
@@ -62,19 +65,23 @@ def order_records(
     Materialising a past session again decides nothing and sends nothing: it only mirrors.
     """
     from assets.order.decide import decide_session, may_decide
+    from assets.order.exits import exits_frame
     from assets.order.mirror import fills_frame, intents_frame, refusals_frame, signals_ended
+    from assets.policy_record import record_policy_changes
     from quant.market.calendars import previous_session
 
     night, book = Night(context, desk), desk.settings.book
     provenance = desk.provenance(context.run.run_id, "order")
     only_mirrored: dict[str, str] = {}
+    judged: list[Mapping[str, Any]] = []
     with desk.ledger(write=True) as ledger:
         for session in night.sessions:
             closed = may_decide(desk, ledger, session)
             if closed:
                 only_mirrored[session.isoformat()] = closed
             else:
-                decide_session(desk, ledger, session, provenance)
+                record_policy_changes(desk)
+                judged += decide_session(desk, ledger, session, provenance).exits
         # The trader may have refused intents of the session before, so that one is told again.
         before = previous_session(desk.universe.calendar, night.sessions[0])
         sessions = [before, *night.sessions]
@@ -90,9 +97,12 @@ def order_records(
     )
     require_publishable(fills, report)
     yield suite_check(fills, report)
-    for table, frame in frames.items():
+    scopes = dict.fromkeys(frames, sessions) | {"exits": decided}
+    frames["exits"] = exits_frame(judged)
+    for table, scope in scopes.items():
+        frame = frames[table]
         written = desk.warehouse.publish(
-            f"order.{table}", frame, provenance, scope={"session": sessions}
+            f"order.{table}", frame, provenance, scope={"session": scope}
         )
         yield dg.MaterializeResult(
             asset_key=dg.AssetKey(["order", table]),

@@ -11,7 +11,14 @@ from resources.desk import Desk
     **stage_asset_arguments(
         "signal",
         "daily_signals",
-        deps=["forecast.combined", "forecast.persistence", "model.verdicts", "clean.daily_bars"],
+        deps=[
+            "forecast.combined",
+            "forecast.persistence",
+            "model.verdicts",
+            "clean.daily_bars",
+            "signal.model_flags",
+            "signal.llm_answers",
+        ],
     ),
     check_specs=[
         expectations("signal", "daily_signals"),
@@ -46,6 +53,12 @@ def daily_signals(
         written,
         checks=[holds, complete],
         refused=refused,
+        routed_to=dg.MetadataValue.json(
+            {
+                str(model or "none"): int(n)
+                for model, n in frame["source_model"].value_counts().items()
+            }
+        ),
         refused_by_session=line_picture(
             "share of refused signals",
             (frame["gate"] != "").groupby(frame["session"]).mean().tolist(),

@@ -19,6 +19,7 @@ from quant.core.identity import content_hash
 from quant.core.money import cash as to_cents
 from quant.core.policy import Policy
 from quant.execution.actions import ActionKind, apply_ratio, split_ratio
+from quant.execution.broker_events import FillReversed
 from quant.execution.events import (
     ActionApplied,
     BookKind,
@@ -165,6 +166,14 @@ def postings_of(book: Book | None, event: Event) -> tuple[Posting, ...]:
         return ()
     if isinstance(event, FillRecorded):
         return _fill_postings(book, event.fill)
+    if isinstance(event, FillReversed):
+        return _trade_postings(
+            book,
+            event.symbol,
+            signed=-event.side.sign * event.quantity,
+            paid=-event.side.sign * event.notional,
+            fee=-event.fee_amount,
+        )
     if isinstance(event, ActionApplied):
         return _action_postings(book, event)
     return ()
@@ -177,7 +186,7 @@ def apply(book: Book | None, event: Event) -> Book | None:
     if book is None or book_of(event) != book.name:
         return book
     match event:
-        case FillRecorded():
+        case FillRecorded() | FillReversed():
             return _post_all(book, postings_of(book, event))
         case ActionApplied():
             return _scale_price(_post_all(book, postings_of(book, event)), event)
@@ -213,9 +222,19 @@ def _post(account: str, amount: Decimal) -> Posting:
 
 
 def _fill_postings(book: Book, fill: Fill) -> tuple[Posting, ...]:
-    held = book.positions.get(fill.symbol, FLAT)
-    signed = fill.side.sign * fill.quantity
-    paid = fill.side.sign * fill.notional
+    return _trade_postings(
+        book,
+        fill.symbol,
+        signed=fill.side.sign * fill.quantity,
+        paid=fill.side.sign * fill.notional,
+        fee=fill.fee_amount,
+    )
+
+
+def _trade_postings(
+    book: Book, symbol: str, *, signed: Decimal, paid: Decimal, fee: Decimal
+) -> tuple[Posting, ...]:
+    held = book.positions.get(symbol, FLAT)
     closed = _closed_quantity(held.quantity, signed)
     # A trade that crosses zero closes the old position and opens a new one, each with its share of
     # the money; the share is rounded once and the rest is the remainder, so nothing is lost.
@@ -224,14 +243,14 @@ def _fill_postings(book: Book, fill: Fill) -> tuple[Posting, ...]:
     realised = -paid_to_close - cost_closed
     position = Posting(
         account="position",
-        symbol=fill.symbol,
+        symbol=symbol,
         amount=paid - paid_to_close - cost_closed,
         quantity=signed,
     )
     lines = (
-        _post("cash", -paid - fill.fee_amount),
+        _post("cash", -paid - fee),
         position,
-        _post("fees", fill.fee_amount),
+        _post("fees", fee),
         _post("realised", -realised),
     )
     return tuple(line for line in lines if line.amount or line.quantity)

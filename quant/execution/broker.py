@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import Final, Generic, Protocol, TypeVar
 
 from quant.core.errors import DataError, OrderUnknownError, VenueError, VenueUnavailableError
-from quant.execution.orders import OrderState, Side
+from quant.execution.orders import Order, OrderState, Side
 
 __all__ = [
     "Broker",
@@ -43,6 +43,7 @@ __all__ = [
     "VenueOrder",
     "VenuePosition",
     "VenueUnavailableError",
+    "ticket_of",
 ]
 
 # Binance's limit, the strictest of the venues that we speak to.
@@ -280,6 +281,19 @@ class Broker(Protocol):
     def account(self) -> VenueAccount:
         """Cash and permissions."""
         ...
+
+
+def ticket_of(order: Order) -> OrderTicket:
+    """An order of the ledger, as it is sent."""
+    return OrderTicket(
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity,
+        kind=OrderKind.MARKET if order.limit_price is None else OrderKind.LIMIT,
+        limit_price=order.limit_price,
+        reference_price=order.reference_price,
+    )
 
 
 def _finite(name: str, value: Decimal) -> None:

@@ -43,7 +43,12 @@ def from_payload(payload: Mapping[str, Any]) -> Event:
 
 def _plain_fields(value: Any) -> Payload:
     kind: Any = type(value)
-    return {name: _plain(getattr(value, name)) for name in _names(kind)}
+    plain: Payload = {}
+    for name in _names(kind):
+        item = getattr(value, name)
+        # Most fields are text, and asking for their writer would take longer than writing them.
+        plain[name] = item if type(item) is str else _plain(item)
+    return plain
 
 
 @functools.cache

@@ -14,6 +14,15 @@ from typing import ClassVar, Final
 from quant.core.errors import DataError
 from quant.core.identity import content_hash
 from quant.execution.actions import ActionKind
+from quant.execution.broker_events import (
+    AlarmRaised,
+    BreakerChanged,
+    CancelRequested,
+    FillReversed,
+    ReconciliationRecorded,
+    ReplaceRequested,
+)
+from quant.execution.event_base import Event
 from quant.execution.orders import (
     Fill,
     Intent,
@@ -25,6 +34,29 @@ from quant.execution.orders import (
     require_positive,
 )
 from quant.market.bars import Basis
+
+__all__ = [
+    "EVENT_TYPES",
+    "EVERY_BOOK",
+    "ActionApplied",
+    "BookKind",
+    "BookOpened",
+    "Event",
+    "FillRecorded",
+    "IntentRecorded",
+    "MarkRecorded",
+    "Mode",
+    "ModeChanged",
+    "OrderSent",
+    "OrderStateChanged",
+    "Outcome",
+    "RefusalRecorded",
+    "SessionClosed",
+    "SessionOpened",
+    "SubjectKind",
+    "TrialRegistered",
+    "VerdictRecorded",
+]
 
 # A mode with this scope holds for every book.
 EVERY_BOOK: Final = "*"
@@ -60,18 +92,6 @@ class Outcome(StrEnum):
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened, once."""
-
-    kind: ClassVar[str]
-
-    @property
-    def key(self) -> str:
-        """Two events with the same key are the same happening."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +215,7 @@ class OrderStateChanged(Event):
     before: OrderState
     after: OrderState
     reason: str = ""
+    venue_order_id: str = ""
 
     def __post_init__(self) -> None:
         if not is_legal(self.before, self.after):
@@ -332,4 +353,10 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     TrialRegistered,
     ActionApplied,
     MarkRecorded,
+    FillReversed,
+    CancelRequested,
+    ReplaceRequested,
+    AlarmRaised,
+    BreakerChanged,
+    ReconciliationRecorded,
 )

@@ -1,7 +1,9 @@
 """The last gates before an order exists: pure checks that give an order or a refusal in words.
 
-Belongs here: live window, verdict, mode, unresolved orders, sizes, short sales and cash. Limits on
-portfolios are in `quant.risk`; who reads modes and verdicts, and when, is the trader's business.
+Belongs here: live window, verdict, reconciliation, mode and breakers, unresolved orders, our own
+orders on the other side, sizes, short sales and cash. A venue's filters are in `venue_rules`,
+limits on positions, sectors and correlations in `limits`; who reads modes and verdicts, and when,
+is the trader's business.
 """
 
 import datetime as dt
@@ -13,9 +15,13 @@ from fractions import Fraction
 from quant.core.money import quantity as to_step
 from quant.execution.actions import apply_ratio
 from quant.execution.book import ZERO, Book, BookPolicy
-from quant.execution.events import Mode, Outcome, SubjectKind, VerdictRecorded
+from quant.execution.broker import OrderRejectedError, ticket_of
+from quant.execution.broker_events import BreakerChanged
+from quant.execution.events import EVERY_BOOK, Mode, Outcome, SubjectKind, VerdictRecorded
+from quant.execution.limits import LimitData, TradeLimitsPolicy, broken_limit
 from quant.execution.orders import Intent, Order, Refusal, Side, trace_of
 from quant.execution.paper import PaperCostPolicy, worst_cash
+from quant.execution.venue_rules import VenueRules, require_allowed
 
 VerdictReader = Callable[[SubjectKind, str], VerdictRecorded | None]
 CostsOf = Callable[[str], PaperCostPolicy]
@@ -34,6 +40,17 @@ class Desk:
     costs_of: CostsOf
     # Orders whose fate is unknown: each blocks its symbol and counts at its worst case.
     unknown: tuple[Order, ...] = ()
+    # What is left of orders that the venue is known to work on: cash and shares are spoken for.
+    working: tuple[Order, ...] = ()
+    # Symbols that reconciliation holds, with the reason; `*` is the whole book.
+    held: Mapping[str, str] = field(default_factory=dict)
+    breakers: tuple[BreakerChanged, ...] = ()
+    rules_of: Callable[[str], VenueRules] | None = None
+    limits: TradeLimitsPolicy = field(default_factory=TradeLimitsPolicy)
+    limit_data: LimitData | None = None
+    trades_today: int = 0
+    # On paper sales settle before purchases; a venue pays when it has filled.
+    sales_free_cash: bool = True
     # Exact price factors of the splits between decision and session, by decision.
     splits: Mapping[str, Fraction] = field(default_factory=dict)
 
@@ -48,6 +65,8 @@ class _Running:
 
     cash: Decimal
     held: dict[str, Decimal]
+    sides: dict[str, Side] = field(default_factory=dict)
+    sent: int = 0
 
 
 def admit(intents: Iterable[Intent], desk: Desk) -> tuple[list[Order], list[Refusal]]:
@@ -78,11 +97,16 @@ def _judge(intent: Intent, desk: Desk, running: _Running) -> Order | Refusal:
     order = _order(intent, desk, traded) if traded else None
     objection = (
         _window(intent, desk)
+        or _exit(intent, desk, traded, running)
         or _verdict(intent, desk)
+        or _reconciled(intent, desk)
         or _mode(intent, desk, traded, running)
         or _unknown(intent, desk)
+        or _self_trade(intent, desk, running)
         or _size(intent, desk, traded)
+        or _venue(order, desk)
         or _short(intent, desk, traded, running)
+        or _limits(intent, desk, traded, running)
         or _cash(order, desk, running)
     )
     if order is not None and objection is None:
@@ -108,9 +132,11 @@ def _order(intent: Intent, desk: Desk, traded: Decimal) -> Order:
 def _claim(order: Order, desk: Desk, running: _Running) -> None:
     held = _held(order.symbol, desk, running)
     running.held[order.symbol] = held + order.signed_quantity
+    running.sides[order.symbol] = order.side
+    running.sent += 1
     if order.side is Side.BUY:
         running.cash -= _worst_cash(order, desk)
-    else:
+    elif desk.sales_free_cash:
         # Only what closes a position frees cash: the proceeds of a short sale are not ours.
         closing = replace(order, quantity=min(order.quantity, held)) if held > 0 else None
         if closing:
@@ -119,7 +145,11 @@ def _claim(order: Order, desk: Desk, running: _Running) -> None:
 
 
 def _held(symbol: str, desk: Desk, running: _Running) -> Decimal:
-    return running.held.get(symbol, desk.book.quantity(symbol))
+    """Shares as they would be if everything sent in `symbol` were filled."""
+    if symbol in running.held:
+        return running.held[symbol]
+    sent = (one.signed_quantity for one in desk.working if one.symbol == symbol)
+    return sum(sent, start=desk.book.quantity(symbol))
 
 
 def _tradable_quantity(intent: Intent, desk: Desk) -> Decimal:
@@ -145,7 +175,19 @@ def _window(intent: Intent, desk: Desk) -> Objection | None:
     return "window", reason, {"valid_session": str(intent.valid_session)}
 
 
+def _exit(intent: Intent, desk: Desk, traded: Decimal, running: _Running) -> Objection | None:
+    """An exit only ever reduces, whatever happened to the position since it was decided."""
+    held = _held(intent.symbol, desk, running)
+    if not intent.exit_reason or is_reducing(held, traded):
+        return None
+    reason = f"{intent.exit_reason} would trade {traded} on top of {held}, which is no exit"
+    return "exit", reason, {"held": str(held), "wanted": str(traded)}
+
+
 def _verdict(intent: Intent, desk: Desk) -> Objection | None:
+    # Leaving a position needs nobody's good opinion of what entered it.
+    if intent.exit_reason:
+        return None
     subjects = [(SubjectKind.STRATEGY, intent.strategy)]
     subjects += [(SubjectKind.MODEL, model) for model in intent.models]
     for kind, name in subjects:
@@ -158,11 +200,22 @@ def _verdict(intent: Intent, desk: Desk) -> Objection | None:
     return None
 
 
+def _reconciled(intent: Intent, desk: Desk) -> Objection | None:
+    for scope in (EVERY_BOOK, intent.symbol):
+        if scope in desk.held:
+            reason = f"held by reconciliation: {desk.held[scope]}"
+            return "reconciliation", reason, {"scope": scope}
+    return None
+
+
 def _mode(intent: Intent, desk: Desk, traded: Decimal, running: _Running) -> Objection | None:
     held = _held(intent.symbol, desk, running)
     if desk.mode is Mode.NORMAL or (desk.mode is Mode.REDUCE and is_reducing(held, traded)):
         return None
     numbers = {"mode": desk.mode.value, "held": str(held), "wanted": str(traded)}
+    if desk.breakers:
+        why = "; ".join(f"{one.breaker}: {one.reason}" for one in desk.breakers)
+        return "breaker", f"a breaker has tripped ({why}), and this is no reduction", numbers
     if desk.mode is Mode.REDUCE:
         reason = f"the book only reduces, and {traded} on top of {held} is no reduction"
         return "mode", reason, numbers
@@ -178,6 +231,47 @@ def _unknown(intent: Intent, desk: Desk) -> Objection | None:
             )
             return "unknown", reason, {"client_order_id": order.client_order_id}
     return None
+
+
+def _self_trade(intent: Intent, desk: Desk, running: _Running) -> Objection | None:
+    """An order that could meet one of our own in the book would be a wash trade."""
+    sides = {one.side for one in desk.working if one.symbol == intent.symbol}
+    sides |= {running.sides[intent.symbol]} if intent.symbol in running.sides else set()
+    if not sides - {intent.side}:
+        return None
+    reason = f"an order of ours on the other side of {intent.symbol} is still open"
+    return "self_trade", reason, {"symbol": intent.symbol}
+
+
+def _venue(order: Order | None, desk: Desk) -> Objection | None:
+    """The venue's own filters, so that the failed one is named before anything is sent."""
+    if desk.rules_of is None or order is None:
+        return None
+    try:
+        require_allowed(
+            ticket_of(order), desk.rules_of(order.symbol), reference_price=order.reference_price
+        )
+    except OrderRejectedError as error:
+        return "venue_rule", str(error), {"rule": error.rule}
+    return None
+
+
+def _limits(intent: Intent, desk: Desk, traded: Decimal, running: _Running) -> Objection | None:
+    if is_reducing(_held(intent.symbol, desk, running), traded):
+        return None
+    after = {name: held.quantity for name, held in desk.book.positions.items()}
+    for one in (*desk.unknown, *desk.working):
+        before = after.get(one.symbol, ZERO)
+        after[one.symbol] = max(before, before + one.signed_quantity, key=abs)
+    after |= running.held
+    after[intent.symbol] = _held(intent.symbol, desk, running) + traded
+    return broken_limit(
+        desk.limits,
+        desk.limit_data,
+        symbol=intent.symbol,
+        after=after,
+        trades_today=desk.trades_today + running.sent,
+    )
 
 
 def _size(intent: Intent, desk: Desk, traded: Decimal) -> Objection | None:
@@ -208,9 +302,10 @@ def _cash(order: Order | None, desk: Desk, running: _Running) -> Objection | Non
     if order is None or order.side is Side.SELL:
         return None
     needed = _worst_cash(order, desk)
-    unknown_buys = (one for one in desk.unknown if one.side is Side.BUY)
-    reserved = sum((_worst_cash(one, desk) for one in unknown_buys), start=ZERO)
+    buys = (one for one in (*desk.unknown, *desk.working) if one.side is Side.BUY)
+    reserved = sum((_worst_cash(one, desk) for one in buys), start=ZERO)
     free = running.cash - reserved
+    # Written as what passes: a balance that is not a number buys nothing.
     if needed <= free:
         return None
     reason = f"it needs up to {needed} {desk.book.currency} and {free:.2f} is free"

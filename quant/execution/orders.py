@@ -1,19 +1,40 @@
-"""Intents, orders, fills and refusals, and the only moves that an order can make.
+"""Intents, orders, fills and refusals: the values between a decision and money.
 
-Belongs here: the values that stand between a decision and money, each checked at construction.
-Does not belong here: how an order is matched (`paper`), what it does to a book (`book`), or where
-it is recorded (`resources.ledger`).
+Belongs here: these values, each checked at construction. Does not belong here: the moves that an
+order can make (`order_states`), how it is matched (`paper`), what it does to a book (`book`), or
+where it is recorded (`resources.ledger`).
 """
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from quant.core.errors import DataError
-from quant.core.identity import client_order_id, content_hash
+from quant.core.identity import HASH_LENGTH, client_order_id, content_hash
+from quant.execution.order_states import LEGAL_MOVES, OPEN_STATES, OrderState, is_legal
+
+__all__ = [
+    "LEGAL_MOVES",
+    "OPEN_STATES",
+    "Fill",
+    "Intent",
+    "LedgerHead",
+    "Order",
+    "OrderState",
+    "Refusal",
+    "Side",
+    "Traced",
+    "execution_fill_id",
+    "fill_id",
+    "is_legal",
+    "require_finite",
+    "require_positive",
+    "trace_of",
+]
 
 
 class Side(StrEnum):
@@ -26,56 +47,6 @@ class Side(StrEnum):
     def sign(self) -> int:
         """What the side does to a position."""
         return 1 if self is Side.BUY else -1
-
-
-class OrderState(StrEnum):
-    """Where an order is in its life."""
-
-    NEW = "new"
-    SENT = "sent"
-    WORKING = "working"
-    PARTIAL = "partial"
-    UNKNOWN = "unknown"
-    FILLED = "filled"
-    CANCELED = "canceled"
-    EXPIRED = "expired"
-    REJECTED = "rejected"
-
-
-_OUTCOMES = frozenset(
-    {
-        OrderState.PARTIAL,
-        OrderState.FILLED,
-        OrderState.CANCELED,
-        OrderState.EXPIRED,
-        OrderState.REJECTED,
-    }
-)
-
-# UNKNOWN is a state of its own, never a synonym of flat or rejected: whatever the venue says later
-# is a legal way out of it, and until then the order counts at its worst case. A cancel or an expiry
-# can be overtaken by a fill that was already on its way, so these two have one way out.
-LEGAL_MOVES: Final[Mapping[OrderState, frozenset[OrderState]]] = {
-    OrderState.NEW: frozenset({OrderState.SENT, OrderState.REJECTED, OrderState.EXPIRED}),
-    OrderState.SENT: _OUTCOMES | {OrderState.WORKING, OrderState.UNKNOWN},
-    OrderState.WORKING: _OUTCOMES | {OrderState.UNKNOWN},
-    OrderState.PARTIAL: (_OUTCOMES | {OrderState.UNKNOWN}) - {OrderState.REJECTED},
-    OrderState.UNKNOWN: _OUTCOMES | {OrderState.WORKING},
-    OrderState.FILLED: frozenset(),
-    OrderState.CANCELED: frozenset({OrderState.FILLED}),
-    OrderState.EXPIRED: frozenset({OrderState.FILLED}),
-    OrderState.REJECTED: frozenset(),
-}
-
-# The venue may still act on these; every other state is an end.
-OPEN_STATES: Final = frozenset(
-    {OrderState.SENT, OrderState.WORKING, OrderState.PARTIAL, OrderState.UNKNOWN}
-)
-
-
-def is_legal(before: OrderState, after: OrderState) -> bool:
-    """Whether an order may go from `before` to `after`."""
-    return after in LEGAL_MOVES[before]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +95,16 @@ class Intent(Traced):
     equity: Decimal
     ledger_head: LedgerHead
     models: tuple[str, ...] = ()
+    # Why the position must be left, whatever its signal says; empty for a signal's own wish.
+    exit_reason: str = ""
+    # Where the target's policy put the position, and what it did to its weight; empty for an exit.
+    barbell_bucket: str = ""
+    barbell_multiplier: Decimal = Decimal(1)
 
     def __post_init__(self) -> None:
         # A slotted dataclass is rebuilt by its decorator, so the short form of super() would miss.
         Traced.__post_init__(self)
-        require_finite(self, "quantity", "target_weight", "equity")
+        require_finite(self, "quantity", "target_weight", "equity", "barbell_multiplier")
         require_positive(self, "reference_price")
         if self.quantity == 0:
             raise DataError(f"intent {self.decision_id} wants nothing: its quantity is zero")
@@ -160,10 +136,16 @@ class Order(Traced):
     reference_price: Decimal  # what it was decided at; an unresolved order is reserved at it
     # The price factor of splits between decision and session, by which the quantity was divided.
     split_ratio: str = "1/1"
+    # None is an order at the market.
+    limit_price: Decimal | None = None
+    # Counts the orders of one intent: each replaces the one before, and they share its quantity.
+    attempt: int = 0
 
     def __post_init__(self) -> None:
         Traced.__post_init__(self)
         require_positive(self, "quantity", "reference_price")
+        if self.limit_price is not None:
+            require_positive(self, "limit_price")
 
     @property
     def signed_quantity(self) -> Decimal:
@@ -190,6 +172,9 @@ class Fill(Traced):
     impact_amount: Decimal
     fee_amount: Decimal
     costs_hash: str
+    # The venue's own name of the execution; a fill is inferred where the venue only tells a sum.
+    execution_id: str = ""
+    is_inferred: bool = False
 
     def __post_init__(self) -> None:
         Traced.__post_init__(self)
@@ -219,6 +204,11 @@ class Refusal(Traced):
 def fill_id(*, order: str, sequence: int) -> str:
     """Deterministic, so that the same fill heard twice is one fill."""
     return "f-" + content_hash({"client_order_id": order, "sequence": sequence})
+
+
+def execution_fill_id(*, order: str, execution: str) -> str:
+    """The fill that an execution of a venue is: the same one however often it is heard."""
+    return "f-" + hashlib.sha256(f"{order}\n{execution}".encode()).hexdigest()[:HASH_LENGTH]
 
 
 def require_finite(record: object, *names: str) -> None:

@@ -1,4 +1,4 @@
-"""The paper engine in its first form: one order, one price, one fill that is never flattering.
+"""The paper engine: one order, one price, one fill, or a part of one, that is never flattering.
 
 Belongs here: the arithmetic of spread, slippage, impact and fee, in `Decimal` and in the direction
 that hurts. Does not belong here: whether an order may be sent (`gates`), or what the fill does to a
@@ -7,7 +7,7 @@ book (`book`). Pure: the same order and price give the same fill, so a restart r
 
 import datetime as dt
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_UP, Decimal
 
 from pydantic import NonNegativeInt
 
@@ -31,12 +31,16 @@ class PaperCostPolicy(Policy):
     impact_bps_min: Decimal = Decimal("0.5")
     impact_bps_at_full_volume: Decimal = Decimal(100)
     price_decimals: NonNegativeInt = 6
+    # A day's order gets no more than this share of the day's volume; a bar without volume, all.
+    volume_share_max: Decimal = Decimal("0.1")
 
     def model_post_init(self, _context: object) -> None:
         """A negative cost would make fills better than the market."""
         for name in type(self).model_fields:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, was {getattr(self, name)}")
+        if not 0 < self.volume_share_max <= 1:
+            raise ValueError(f"volume_share_max must be in (0, 1], was {self.volume_share_max}")
 
     def policy_hash(self) -> str:
         """The identity of these numbers, for the fill that they priced."""
@@ -73,7 +77,12 @@ def match(
     costs: PaperCostPolicy,
     sequence: int = 1,
 ) -> Fill | NoFill:
-    """The fill that `order` gets at `reference`, or the reason why it stays working."""
+    """The fill that `order` gets at `reference`, or the reason why it stays working.
+
+    A price meets an order only if it is from after the decision: that is the engine's latency. An
+    order larger than its share of the day's volume is filled in part, and the rest is the caller's
+    to keep or to let expire.
+    """
     if reference is None:
         return NoFill(reason=f"no price for {order.symbol} in session {order.valid_session}")
     if reference.event_time <= order.as_of:
@@ -81,18 +90,24 @@ def match(
             reason=f"the price of {order.symbol} is of {reference.event_time.isoformat()}, "
             f"not after the decision's {order.as_of.isoformat()}"
         )
-    impact_bps = _impact_bps(order.quantity, reference.volume, costs)
+    quantity = _fillable(order.quantity, reference.volume, costs)
+    if quantity == 0:
+        return NoFill(
+            reason=f"{costs.volume_share_max:.0%} of the {reference.volume} {order.symbol} that "
+            "were traded is less than the smallest part of the order"
+        )
+    impact_bps = _impact_bps(quantity, reference.volume, costs)
     parts_bps = (costs.half_spread_bps, costs.slippage_bps, impact_bps)
     price = _against(order.side, reference.price, sum(parts_bps, Decimal(0)), costs)
-    notional = _round(order.side, order.quantity * price, CENT)
-    spread, slippage, impact = _attribute(abs(price - reference.price) * order.quantity, parts_bps)
+    notional = _round(order.side, quantity * price, CENT)
+    spread, slippage, impact = _attribute(abs(price - reference.price) * quantity, parts_bps)
     return Fill(
         **trace_of(order),
         fill_id=fill_id(order=order.client_order_id, sequence=sequence),
         client_order_id=order.client_order_id,
         sequence=sequence,
         side=order.side,
-        quantity=order.quantity,
+        quantity=quantity,
         price=price,
         notional=notional,
         reference_price=reference.price,
@@ -113,6 +128,14 @@ def worst_cash(quantity: Decimal, price: Decimal, *, costs: PaperCostPolicy) -> 
     adverse = (costs.half_spread_bps + costs.slippage_bps + impact) / _BPS
     fee = costs.fee_bps / _BPS
     return (quantity * price * (1 + adverse) * (1 + fee)).quantize(CENT, rounding=ROUND_UP) + CENT
+
+
+def _fillable(wanted: Decimal, volume: Decimal | None, costs: PaperCostPolicy) -> Decimal:
+    """What of an order the day's volume can take, in steps no finer than the order's own."""
+    if volume is None or not volume.is_finite() or volume <= 0:
+        return wanted
+    most = costs.volume_share_max * volume
+    return wanted if wanted <= most else most.quantize(wanted, rounding=ROUND_DOWN)
 
 
 def _impact_bps(quantity: Decimal, volume: Decimal | None, costs: PaperCostPolicy) -> Decimal:

@@ -174,6 +174,24 @@ class ChoiceRecorded(GovernanceRecord):
     recorded_at: dt.datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChanged(GovernanceRecord):
+    """A policy file that says something else than before; the first record of a file has it all.
+
+    `changes` has old and new value by dotted key, as JSON text; a key that was not there is empty.
+    """
+
+    kind: ClassVar[str] = "policy_changed"
+    policy: str
+    before_hash: str
+    after_hash: str
+    changes: Mapping[str, tuple[str, str]]
+    # Whose file it is and when it was last written, as the disk says.
+    actor: str
+    changed_at: dt.datetime
+    noticed_at: dt.datetime
+
+
 RECORD_TYPES: Final[tuple[type[GovernanceRecord], ...]] = (
     TrialOpened,
     TrialClosed,
@@ -184,6 +202,7 @@ RECORD_TYPES: Final[tuple[type[GovernanceRecord], ...]] = (
     LooseningRequested,
     LooseningConfirmed,
     ChoiceRecorded,
+    PolicyChanged,
 )
 _BY_KIND: Final = {kind.kind: kind for kind in RECORD_TYPES}
 

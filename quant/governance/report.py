@@ -17,6 +17,7 @@ from quant.governance.report_inputs import ReportInputs
 from quant.governance.report_sentences import (
     audit_sentence,
     caution,
+    closed_sentence,
     headline,
     quality_sentence,
     record_sentence,
@@ -25,9 +26,11 @@ from quant.governance.report_sentences import (
 from quant.governance.report_tables import (
     ReportTable,
     audits_table,
+    closed_table,
     exact,
     findings_table,
     newest_first,
+    outcomes_table,
     positions_table,
     refusals_table,
     regimes_table,
@@ -94,8 +97,11 @@ class NightlyReport:
     caution: str
     trades: ReportTable
     trades_sentence: str
+    closed: ReportTable
+    closed_sentence: str
     refusals: ReportTable
     refusals_by_gate: pd.DataFrame  # gate, words, count
+    outcomes: ReportTable
     signals: ReportTable
     scores: ReportTable
     scored: pd.DataFrame  # model, horizon_days, coverage_50, coverage_90, pinball_ratio
@@ -131,8 +137,11 @@ def build_report(inputs: ReportInputs) -> NightlyReport:
         caution=caution(inputs, curve),
         trades=trades_table(inputs.fills),
         trades_sentence=trades_sentence(inputs.fills),
+        closed=closed_table(inputs.closed),
+        closed_sentence=closed_sentence(inputs.closed),
         refusals=refusals_table(inputs.refusals),
         refusals_by_gate=refusals_by_gate(inputs.refusals),
+        outcomes=outcomes_table(inputs.outcomes),
         signals=signals_table(inputs.signals),
         scores=scores_table(inputs.scores),
         scored=scored_figures(inputs.scores),

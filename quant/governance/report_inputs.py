@@ -38,6 +38,25 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "slippage",
             "notional",
         ),
+        # One row a round trip that has ended; session is its last, net_result is after all costs.
+        "closed": (
+            "session",
+            "symbol",
+            "side",
+            "quantity",
+            "entry_session",
+            "entry_price",
+            "exit_price",
+            "reason",
+            "sessions_held",
+            "spread",
+            "slippage",
+            "impact",
+            "fee",
+            "dividends",
+            "net_result",
+            "exit_decision_id",
+        ),
         # One row a holding on the last session; quantity and weight are negative for a short one.
         "positions": (
             "symbol",
@@ -59,6 +78,9 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "expected_return",
             "cost",
         ),
+        # One row a gate, over the refusals whose horizon has passed: how many, the share that would
+        # have lost, and what they would have made on average after costs.
+        "outcomes": ("gate", "judged", "right_share", "mean_forgone_return"),
         # One row a signal of the last session; outcome is "trade", "refused" or "hold".
         "signals": (
             "decision_id",
@@ -124,8 +146,10 @@ class ReportInputs:
 
     equity: pd.DataFrame = field(default_factory=partial(empty_frame, "equity"))
     fills: pd.DataFrame = field(default_factory=partial(empty_frame, "fills"))
+    closed: pd.DataFrame = field(default_factory=partial(empty_frame, "closed"))
     positions: pd.DataFrame = field(default_factory=partial(empty_frame, "positions"))
     refusals: pd.DataFrame = field(default_factory=partial(empty_frame, "refusals"))
+    outcomes: pd.DataFrame = field(default_factory=partial(empty_frame, "outcomes"))
     signals: pd.DataFrame = field(default_factory=partial(empty_frame, "signals"))
     scores: pd.DataFrame = field(default_factory=partial(empty_frame, "scores"))
     regimes: pd.DataFrame = field(default_factory=partial(empty_frame, "regimes"))

@@ -111,6 +111,23 @@ def quality_sentence(inputs: ReportInputs) -> str:
     return f"The quality score {known}, with {found}{where}."
 
 
+def closed_sentence(closed: pd.DataFrame) -> str:
+    """What round trips earned and why they ended; empty while none has."""
+    results = [Decimal(exact(value)) for value in closed["net_result"]]
+    if not results:
+        return ""
+    reasons = closed["reason"].map(lambda one: text(one) or "unknown").value_counts()
+    ended = ", ".join(
+        f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda it: -it[1])
+    )
+    won = sum(result > 0 for result in results) / len(results)
+    earned = written(sum(results, Decimal(0)), Kind.MONEY)
+    return (
+        f"{plural(len(results), 'round trip')} ended ({ended}): "
+        f"{written(won, Kind.PERCENT)} won, {earned} after all costs."
+    )
+
+
 def trades_sentence(fills: pd.DataFrame) -> str:
     """What closed trades earned, exactly; empty while nothing has been closed."""
     strange = sorted({text(side) for side in fills["side"]} - set(_SIGN))

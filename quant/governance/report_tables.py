@@ -83,6 +83,37 @@ def trades_table(fills: pd.DataFrame) -> ReportTable:
     )
 
 
+def closed_table(closed: pd.DataFrame) -> ReportTable:
+    """Round trips, the newest first: why each ended and what it left after its costs."""
+    parts = ("spread", "slippage", "impact", "fee")
+    costs = [
+        sum((Decimal(exact(value)) for value in values), Decimal(0))
+        for values in closed[list(parts)].itertuples(index=False)
+    ]
+    rows = closed.assign(costs=pd.Series(costs, index=closed.index, dtype=object))
+    return _table(
+        "closed",
+        "Round trips, the newest first; cost is spread, slippage, impact and fees of both sides",
+        newest_first(rows.assign(why=_why(closed["exit_decision_id"]))),
+        [
+            Column(name="entry_session", label="From", kind=Kind.DATE),
+            Column(name="session", label="To", kind=Kind.DATE),
+            Column(name="symbol", label="Symbol", kind=Kind.TEXT),
+            Column(name="side", label="Side", kind=Kind.TEXT),
+            Column(name="quantity", label="Quantity", kind=Kind.QUANTITY),
+            Column(name="entry_price", label="Entry", kind=Kind.PRICE),
+            Column(name="exit_price", label="Exit", kind=Kind.PRICE),
+            Column(name="sessions_held", label="Sessions", kind=Kind.COUNT),
+            Column(name="reason", label="Reason", kind=Kind.TEXT),
+            Column(name="costs", label="Cost", kind=Kind.MONEY),
+            Column(name="dividends", label="Dividends", kind=Kind.MONEY),
+            Column(name="net_result", label="Result", kind=Kind.MONEY),
+            Column(name="why", label="Why", kind=Kind.CODE),
+        ],
+        empty="No round trip has ended yet.",
+    )
+
+
 def refusals_table(refusals: pd.DataFrame) -> ReportTable:
     """Refused signals, the newest first, with the gate in plain words."""
     rows = refusals.assign(
@@ -104,6 +135,23 @@ def refusals_table(refusals: pd.DataFrame) -> ReportTable:
             Column(name="why", label="Why", kind=Kind.CODE),
         ],
         empty="No refusals: every signal became a trade, or there were no signals.",
+    )
+
+
+def outcomes_table(outcomes: pd.DataFrame) -> ReportTable:
+    """What became of what was refused, gate by gate."""
+    shown = outcomes.assign(words=[gate_words(gate) for gate in outcomes["gate"]])
+    return _table(
+        "outcomes",
+        "Refusals whose horizon has passed: what the refused trades would have made",
+        shown,
+        [
+            Column(name="words", label="Gate", kind=Kind.TEXT),
+            Column(name="judged", label="Judged", kind=Kind.COUNT),
+            Column(name="right_share", label="Spared a loss", kind=Kind.PERCENT),
+            Column(name="mean_forgone_return", label="Forgone", kind=Kind.SIGNED_PERCENT),
+        ],
+        empty="No horizon of a refusal has passed yet.",
     )
 
 

@@ -17,6 +17,10 @@ class EdgePolicy(Policy):
     # A stop this many horizon standard deviations away, a target twice as far.
     stop_deviations: Annotated[float, Field(gt=0)] = 2.0
     long_only: bool = True
+    # Confidence is this share of the edge's own score; the rest is the chance to earn the cost.
+    edge_weight: Annotated[float, Field(ge=0, le=1)] = 0.40
+    # The annual volatility that counts as the whole of risk when signals are put in order.
+    risk_volatility_annual: Annotated[float, Field(gt=0, le=10)] = 1.0
 
 
 def required_return(round_trip_cost: float, policy: EdgePolicy) -> float:

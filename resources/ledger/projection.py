@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from quant.core.errors import StorageUnavailableError, UsageError
 from quant.execution import codec
 from quant.execution.book import Book, Position, apply, book_of, postings_of
+from quant.execution.broker_events import FillReversed
 from quant.execution.events import (
     BookKind,
     Event,
@@ -215,11 +216,17 @@ class _Batch:
             case OrderStateChanged():
                 order = self._order(event.client_order_id)
                 order.update(state=event.after.value, moves=event.sequence, reason=event.reason)
+                if event.venue_order_id:
+                    order["venue_order_id"] = event.venue_order_id
             case FillRecorded():
                 self._add(tables.fills, {"seq": seq, **_columns(event.fill)})
                 order = self._order(event.fill.client_order_id)
                 if order:
                     order["filled_quantity"] += event.fill.quantity
+            case FillReversed():
+                order = self._order(event.client_order_id)
+                if order:
+                    order["filled_quantity"] -= event.quantity
             case _:
                 self._add_other(seq, event)
 
@@ -248,7 +255,7 @@ class _Batch:
         if client_order_id in self.new_orders:
             return self.new_orders[client_order_id]
         if client_order_id not in self.old_orders:
-            changing = ("state", "moves", "reason", "filled_quantity")
+            changing = ("state", "moves", "reason", "venue_order_id", "filled_quantity")
             query = sa.select(*(tables.orders.c[name] for name in changing))
             query = query.where(tables.orders.c.client_order_id == client_order_id)
             found = self.connection.execute(query).mappings().first()
@@ -356,13 +363,14 @@ def _intent_row(seq: int, event: IntentRecorded) -> Row:
 
 def _order_row(seq: int, event: OrderSent) -> Row:
     row = _columns(event.order)
-    del row["split_ratio"]
+    del row["split_ratio"], row["limit_price"]
     return {
         "seq": seq,
         **row,
         "state": OrderState.SENT.value,
         "moves": 0,
         "reason": "",
+        "venue_order_id": "",
         "filled_quantity": Decimal(0),
     }
 

@@ -9,14 +9,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from quant.core.errors import UsageError
 from quant.core.identity import content_hash
 from quant.execution import codec
 from quant.execution.book import Book, book_from
+from quant.execution.broker_events import BreakerChanged
+from quant.execution.control import Control
 from quant.execution.events import (
-    EVERY_BOOK,
     ActionApplied,
     Event,
     FillRecorded,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from resources.ledger.projection import Projection
-
-_SEVERITY: Final = (Mode.NORMAL, Mode.REDUCE, Mode.PAUSE, Mode.EMERGENCY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +93,22 @@ class LedgerQueries:
         return [row.name for row in self._rows(_select(tables.books.c.name).order_by("name"))]
 
     def mode(self, book: str) -> Mode:
-        """What the book may send: the stricter of its own mode and the mode of every book."""
-        if self.damage:
-            return Mode.PAUSE
-        modes = [self._latest_mode(scope) for scope in (book, EVERY_BOOK)]
-        return max(modes, key=_SEVERITY.index)
+        """What the book may send: the strictest of its mode, every book's and its breakers."""
+        return Mode.PAUSE if self.damage else self.control().mode(book)
+
+    def mode_changes(self) -> list[ModeChanged]:
+        """Every change of a mode, oldest first."""
+        return [one for one in self._typed("modes") if isinstance(one, ModeChanged)]
+
+    def control(self) -> Control:
+        """Modes and breakers of all books, as the events left them."""
+        from resources.ledger import tables
+
+        control = Control()
+        kinds = (ModeChanged.kind, BreakerChanged.kind)
+        for event in self._typed("events", tables.events.c.kind.in_(kinds)):
+            control.take(event)
+        return control
 
     def intents(
         self,
@@ -225,9 +235,15 @@ class LedgerQueries:
             for row in self._rows(query.where(any_of))
         ]
 
-    def events(self, *, until_seq: int | None = None, book: str | None = None) -> list[Event]:
-        """Recorded events in order."""
-        return self._events(until_seq=until_seq, book=book)
+    def events(
+        self,
+        *,
+        until_seq: int | None = None,
+        book: str | None = None,
+        kinds: Sequence[str] = (),
+    ) -> list[Event]:
+        """Recorded events in order; of some kinds, or of all."""
+        return self._events(until_seq=until_seq, book=book, kinds=kinds)
 
     def state_hash(self) -> str:
         """Equal for ledgers in which the same things happened, whenever they were written down."""
@@ -236,10 +252,6 @@ class LedgerQueries:
         self._tables.flush()
         rows = self._rows(_select(tables.events.c.payload).order_by(tables.events.c.key))
         return content_hash([row.payload for row in rows])
-
-    def _latest_mode(self, scope: str) -> Mode:
-        last = self._latest("modes", scope=scope)
-        return last.mode if isinstance(last, ModeChanged) else Mode.NORMAL
 
     def _typed(self, name: str, condition: Any = None, **wanted: Any) -> list[Event]:
         """Events of one table, filtered by its columns, in order."""
@@ -277,7 +289,9 @@ class LedgerQueries:
             )
         return result
 
-    def _events(self, *, until_seq: int | None, book: str | None) -> list[Event]:
+    def _events(
+        self, *, until_seq: int | None, book: str | None, kinds: Sequence[str] = ()
+    ) -> list[Event]:
         from resources.ledger import tables
 
         events = tables.events.c
@@ -286,6 +300,8 @@ class LedgerQueries:
             query = query.where(events.seq <= until_seq)
         if book is not None:
             query = query.where(events.book == book)
+        if kinds:
+            query = query.where(events.kind.in_(kinds))
         return self._decoded(query)
 
     def _decoded(self, query: "sa.Select[Any]") -> list[Event]:

@@ -61,7 +61,7 @@ class UtcTime(TypeDecorator[dt.datetime]):
 metadata = sa.MetaData()
 
 # Tables of another version are thrown away and derived again.
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 
 def _table(name: str, *columns: Any) -> sa.Table:
@@ -138,6 +138,8 @@ orders = _table(
     _text("state", index=True),
     sa.Column("moves", sa.Integer, nullable=False),
     _text("reason"),
+    _text("venue_order_id"),
+    sa.Column("attempt", sa.Integer, nullable=False),
     _money("filled_quantity"),
 )
 
@@ -160,6 +162,8 @@ fills = _table(
     _money("impact_amount"),
     _money("fee_amount"),
     _text("costs_hash"),
+    _text("execution_id"),
+    sa.Column("is_inferred", sa.Boolean, nullable=False),
 )
 
 refusals = _table(

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from quant.core.errors import DataError
 from quant.execution import codec
 from quant.execution.book import Book, apply, book_of, postings_of
+from quant.execution.broker_events import Alarm, AlarmRaised, FillReversed
 from quant.execution.events import (
     BookOpened,
     Event,
@@ -72,6 +73,8 @@ class _Audit:
     # Record hash and digest of the payload, by number.
     seen: dict[int, tuple[str, bytes]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    # Orders of which an alarm says that the venue filled too much: true, and no fault of ours.
+    overfilled: set[str] = field(default_factory=set)
 
     def take(self, record: Record) -> None:
         self.seen[record.seq] = (record.hash, _digest(payload_text(record)))
@@ -109,6 +112,10 @@ class _Audit:
                 self.states[event.client_order_id] = event.after
             case FillRecorded():
                 self._fill(seq, event)
+            case FillReversed():
+                self.open_quantity[event.client_order_id] += event.quantity
+            case AlarmRaised(alarm=Alarm.OVERFILL):
+                self.overfilled.add(event.subject)
 
     def _fill(self, seq: int, event: FillRecorded) -> None:
         order = event.fill.client_order_id
@@ -116,7 +123,7 @@ class _Audit:
             self.problems.append(f"record {seq}: fill {event.fill.fill_id} has no order")
             return
         self.open_quantity[order] -= event.fill.quantity
-        if self.open_quantity[order] < 0:
+        if self.open_quantity[order] < 0 and order not in self.overfilled:
             self.problems.append(f"record {seq}: order {order} is filled beyond its quantity")
 
 

@@ -200,7 +200,7 @@ class VendorGate:
 
 
 class JsonClient:
-    """GET requests for JSON, over one pooled connection per vendor."""
+    """Requests for JSON, over one pooled connection per vendor."""
 
     def __init__(
         self, gate: VendorGate, *, base_url: str, headers: Mapping[str, str] | None = None
@@ -219,16 +219,24 @@ class JsonClient:
         """The parsed answer to one question."""
 
         def send(seconds: float) -> RawAnswer:
-            return self._send(path, params, seconds)
+            return self._send("GET", path, seconds, params=params)
 
         return self.gate.ask(send)[0]
 
-    def _send(self, path: str, params: Mapping[str, str | int], seconds: float) -> RawAnswer:
+    def post(self, path: str, body: Mapping[str, Any], *, seconds: float) -> Any:
+        """The parsed answer to a question too long for an address, within `seconds`."""
+
+        def send(most: float) -> RawAnswer:
+            return self._send("POST", path, min(most, seconds), json=body)
+
+        return self.gate.ask(send)[0]
+
+    def _send(self, method: str, path: str, seconds: float, **content: Any) -> RawAnswer:
         rules, gate = self.gate.rules, self.gate
         ends_at = gate.monotonic() + seconds
         timeout = httpx.Timeout(seconds, connect=min(seconds, rules.connect_timeout_s))
         try:
-            with self._client.stream("GET", path, params=params, timeout=timeout) as response:
+            with self._client.stream(method, path, timeout=timeout, **content) as response:
                 # Without a chunk size each piece is seen as it comes, and the clock with it.
                 body = gate.read_body(response.iter_bytes(), ends_at=ends_at)
                 return RawAnswer(

@@ -593,3 +593,45 @@ def test_the_outbox_has_the_nights_weights_audits_and_scores(flow: Settings) -> 
     assert audits["params"]["combined_baseline"] in {"naive", "sarimax", "garch"}
     scores = records["garch_scores"]["metrics"]
     assert {"rmse_h1", "smape_h1", "mase_h1", "coverage_90_h1", "pinball_h1"} <= set(scores)
+
+
+def test_a_refusal_shows_what_it_gave_up_so_far(flow: Settings, pmx: Pmx) -> None:
+    """The command marks it to the newest close while its horizon lies ahead, worked out again."""
+    code, answer, _ = pmx("refusals", "--json")
+    assert code == 0
+    judged = [one for one in answer["refusals"] if one["result_so_far"] is not None]
+    assert judged
+    assert not any(one["is_final"] for one in judged)
+    assert answer["gate_records"] == []
+    with Desk(flow) as desk:
+        for one in judged:
+            [(action, reference, cost, symbol)] = desk.warehouse.rows(
+                "SELECT action, reference_price, round_trip_cost, symbol "
+                "FROM signal.daily_signals WHERE decision_id = ?",
+                [one["decision_id"]],
+            )
+            [(newest, close)] = desk.warehouse.rows(
+                "SELECT max(session), arg_max(close, session) FROM clean.daily_bars "
+                "WHERE symbol = ? AND basis = ?",
+                [symbol, str(desk.universe.basis)],
+            )
+            market = close / reference - 1.0
+            wanted = market - cost if action == "buy" else -market - cost / 2.0
+            assert one["marked_session"] == newest.isoformat()
+            assert one["result_so_far"] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_every_signal_is_a_trade_or_a_refusal_each_night(flow: Settings) -> None:
+    """Counted from the ledger's own tables and not from what the nightly says of itself."""
+    with Desk(flow) as desk, desk.ledger() as ledger:
+        rows = desk.warehouse.rows(
+            "SELECT session, list(decision_id) FROM signal.daily_signals GROUP BY session"
+        )
+        for session, decided in rows:
+            intents = {one.decision_id for one in ledger.intents(book="paper", session=session)}
+            refused = {one.decision_id for one in ledger.refusals(book="paper", session=session)}
+            if not intents and not refused:
+                continue
+            assert set(decided) == intents | refused
+            # An intent may still be refused at the market's door; it is not counted twice.
+            assert len(decided) == len(intents) + len(refused - intents)

@@ -96,7 +96,7 @@ def test_every_section_table_and_chart_is_named_for_those_who_cannot_see_it(page
     """One first heading, sections with headings, tables with captions, charts with words."""
     names = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     assert len(page.all("h1")) == 1
-    assert len(page.all("caption")) == len(page.all("table")) == 10
+    assert len(page.all("caption")) == len(page.all("table")) == 11
     for tag in ("section", "figure", "div"):
         for attributes in page.all(tag):
             assert attributes.get("aria-labelledby", "main") in names

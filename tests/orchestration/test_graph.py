@@ -7,6 +7,9 @@ from assets.partitions import trading_days
 from dagster_project.definitions import ASSET_MODULES, build_defs
 
 ASSETS = [
+    "audit/closed_trades",
+    "audit/cost_estimates",
+    "audit/counterfactuals",
     "audit/decisions",
     "audit/forecast_scores",
     "audit/model_audits",
@@ -26,16 +29,22 @@ ASSETS = [
     "model/samossa_fits",
     "model/sarimax_fits",
     "model/verdicts",
+    "order/exits",
     "order/fills",
     "order/intents",
     "order/refusals",
     "raw/corporate_actions",
     "raw/daily_bars",
+    "raw/news",
     "signal/daily_signals",
+    "signal/llm_answers",
+    "signal/model_flags",
     "target/daily_weights",
 ]
 
 CHECKS = [
+    "audit/closed_trades: attribution_is_complete",
+    "audit/closed_trades: attribution_is_the_books_result",
     "audit/nights: signals_are_trades_and_refusals",
     "clean/daily_bars: no_critical_finding",
     "clean/daily_bars: quality_allows_trading",
@@ -63,6 +72,7 @@ CHECKS = [
     "order/fills: expectations_hold",
     "order/intents: every_signal_ends",
     "raw/daily_bars: sources_answered",
+    "raw/news: files_are_read",
     "signal/daily_signals: every_symbol_has_a_signal",
     "signal/daily_signals: expectations_hold",
     "target/daily_weights: expectations_hold",
@@ -70,7 +80,16 @@ CHECKS = [
 ]
 
 STAGES = ["raw", "clean", "feature", "model", "forecast", "signal", "target", "order", "audit"]
-BOOK = {"order/intents", "order/refusals", "order/fills", "audit/nights"}
+BOOK = {
+    "order/intents",
+    "order/refusals",
+    "order/exits",
+    "order/fills",
+    "audit/closed_trades",
+    "audit/cost_estimates",
+    "audit/counterfactuals",
+    "audit/nights",
+}
 
 
 @pytest.fixture(scope="module")

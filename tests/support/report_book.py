@@ -39,8 +39,12 @@ def book_inputs(sessions: int = 120) -> ReportInputs:
     return ReportInputs(
         equity=equity,
         fills=fills,
+        closed=_closed(prices, fills),
         positions=positions,
         refusals=_refusals(prices),
+        outcomes=pd.DataFrame(
+            [{"gate": "edge", "judged": 30, "right_share": 0.7, "mean_forgone_return": -0.011}]
+        ),
         signals=_signals(prices),
         scores=_scores(prices),
         regimes=_regimes(),
@@ -68,6 +72,37 @@ def book_inputs(sessions: int = 120) -> ReportInputs:
 
 def _decision(symbol: str, session: pd.Timestamp) -> str:
     return "d-" + content_hash([symbol, session.date()])
+
+
+def _closed(prices: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
+    """Every sale closes a part of the first purchase of its name."""
+    first = fills[fills["side"] == "buy"].drop_duplicates("symbol").set_index("symbol")
+    days = list(prices.index.date)
+    rows = []
+    for sale in fills[fills["side"] == "sell"].itertuples():
+        bought = first.loc[sale.symbol]
+        paid = sale.quantity * Decimal(str(bought["price"]))
+        rows.append(
+            {
+                "session": sale.session,
+                "symbol": sale.symbol,
+                "side": "long",
+                "quantity": sale.quantity,
+                "entry_session": bought["session"],
+                "entry_price": bought["price"],
+                "exit_price": sale.price,
+                "reason": "REBALANCE",
+                "sessions_held": days.index(sale.session) - days.index(bought["session"]),
+                "spread": Decimal("0.50"),
+                "slippage": sale.slippage,
+                "impact": Decimal("0.25"),
+                "fee": sale.fee,
+                "dividends": Decimal(0),
+                "net_result": (sale.notional - paid - sale.fee).quantize(Decimal("0.01")),
+                "exit_decision_id": sale.decision_id,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _fills(prices: pd.DataFrame) -> pd.DataFrame:

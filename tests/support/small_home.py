@@ -45,6 +45,8 @@ POLICY = {
         "effective_audits_min": 1,
         "rmse_excess_max_fraction": 0.5,
     },
+    # Six nights are too few for anybody's patience to end.
+    "exits.yaml": {"holding_sessions_max": 1},
     "signals.yaml": {"expected_return_bps_min": 1.0, "cost_multiple_min": 1.0},
 }
 

@@ -89,6 +89,26 @@ def test_an_intent_becomes_an_order_a_fill_and_a_mark_under_one_decision(ledger:
     assert ledger.verify().is_sound
 
 
+def test_an_order_beyond_the_days_volume_is_filled_in_part_and_the_rest_expires(
+    ledger: Ledger,
+) -> None:
+    """50 wanted and 300 traded: 30 are bought, 20 expire, and a second run adds nothing."""
+    ledger.append_all(recorded(intent(50)))
+    prices = {"AAPL": reference("100", volume="300")}
+    summary = trade(ledger, prices=prices)
+    [filled] = summary.fills
+    assert filled.quantity == 30
+    assert ledger.book(BOOK).quantity("AAPL") == 30
+    [status] = ledger.orders(BOOK)
+    assert (status.state, status.filled_quantity) == (OrderState.EXPIRED, 30)
+    assert "30 of 50" in status.reason
+    assert summary.expired == (f"AAPL: {status.reason}",)
+    head = ledger.head()
+    trade(ledger, prices=prices)
+    assert ledger.head() == head
+    assert ledger.verify().is_sound
+
+
 def test_trading_a_session_again_changes_nothing(ledger: Ledger) -> None:
     """The same nightly twice, and a third time: not one record more."""
     ledger.append_all(recorded(intent(50), intent(1, symbol="MSFT", price="5")))

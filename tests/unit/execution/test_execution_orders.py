@@ -245,3 +245,19 @@ def test_the_public_surface_names_what_others_call() -> None:
 
     assert all(hasattr(surface, name) for name in surface.__all__)
     assert isinstance(Order, type)
+
+
+def test_an_exit_needs_no_verdict_and_may_only_reduce() -> None:
+    """A refused strategy may still leave; an exit that would enlarge or flip is none."""
+    held = fill(Side.BUY, "10", "100")
+    way_out = replace(intent(-10), exit_reason="STOP_LOSS")
+    [order], _ = admit([way_out], desk(held, verdict=lambda _kind, _name: None))
+    assert order.signed_quantity == -10
+    for quantity in (-11, 5):
+        strange = replace(intent(quantity), exit_reason="STOP_LOSS")
+        orders, refusals = admit([strange], desk(held))
+        assert (orders, refused_by(refusals)) == ([], ["exit"])
+    # Decided twice by a night that was computed again, it is still sent once.
+    again = replace(intent(-10, salt="again"), exit_reason="STOP_LOSS")
+    orders, refusals = admit([way_out, again], desk(held))
+    assert (len(orders), refused_by(refusals)) == (1, ["exit"])

@@ -94,9 +94,41 @@ def test_no_fill_is_ever_better_than_its_reference(
     )
     met = reference(str(price), volume=None if volume is None else str(volume))
     filled = match(order_of(intent(str(side.sign * quantity))), met, costs=costs)
-    assert isinstance(filled, Fill)
+    if isinstance(filled, NoFill):
+        assert volume is not None
+        assert costs.volume_share_max * volume < D("0.0001")
+        return
     assert side.sign * (filled.price - price) >= 0
-    assert side.sign * (filled.notional - quantity * price) >= 0
+    assert side.sign * (filled.notional - filled.quantity * price) >= 0
     assert filled.fee_amount >= 0
     parts = filled.spread_amount + filled.slippage_amount + filled.impact_amount
-    assert parts == abs(filled.price - price) * quantity
+    assert parts == abs(filled.price - price) * filled.quantity
+    assert filled.quantity <= quantity
+    if volume:
+        assert filled.quantity == quantity or filled.quantity <= costs.volume_share_max * volume
+
+
+def test_an_order_gets_its_share_of_the_days_volume_and_no_more() -> None:
+    """A tenth of 555 traded shares is 55 whole ones of the hundred that were wanted."""
+    filled = match(order_of(intent(100)), reference("50", volume="555"), costs=COSTS)
+    assert isinstance(filled, Fill)
+    assert filled.quantity == 55
+    # 55 of 555 is almost the tenth that costs 31.5 bps of impact.
+    assert D("50.16") < filled.price < D("50.17")
+    whole = match(order_of(intent(55)), reference("50", volume="555"), costs=COSTS)
+    assert isinstance(whole, Fill)
+    assert (whole.price, whole.notional) == (filled.price, filled.notional)
+
+
+def test_a_day_on_which_almost_nothing_traded_fills_nothing_and_says_so() -> None:
+    """A tenth of nine shares is not one."""
+    outcome = match(order_of(intent(100)), reference("50", volume="9"), costs=COSTS)
+    assert isinstance(outcome, NoFill)
+    assert "10% of the 9 AAPL" in outcome.reason
+
+
+@pytest.mark.parametrize("share", ["0", "1.1", "NaN"])
+def test_a_share_of_the_volume_that_is_none_is_refused(share: str) -> None:
+    """More than all of it, or nothing at all."""
+    with pytest.raises(ValueError, match="volume_share_max"):
+        PaperCostPolicy(volume_share_max=D(share))

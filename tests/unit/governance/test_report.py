@@ -203,3 +203,20 @@ def test_a_combined_forecast_that_is_worse_than_the_limit_is_called_a_violation(
         "On record, over 1 one-day forecast, the combined error is 20.00 % larger than that of the "
         "best single model, garch: a violation, since the audit allows 10.00 %."
     )
+
+
+def test_what_became_of_refusals_is_told_gate_by_gate():
+    """In plain words; without a horizon that has passed it says so."""
+    outcomes = pd.DataFrame(
+        [{"gate": "edge", "judged": 30, "right_share": 7 / 30, "mean_forgone_return": 0.0385}]
+    )
+    table = build_report(ReportInputs(outcomes=outcomes)).outcomes
+    assert table.rows["words"].tolist() == ["Too little gain is expected"]
+    assert [column.label for column in table.columns] == [
+        "Gate",
+        "Judged",
+        "Spared a loss",
+        "Forgone",
+    ]
+    nothing = build_report(ReportInputs()).outcomes
+    assert (len(nothing.rows), nothing.empty) == (0, "No horizon of a refusal has passed yet.")

@@ -1,73 +1,134 @@
-"""Target weights: by hand, at each cap, and for any input."""
+"""Target weights: Kelly by hand, at each cap, for any input, and many at once as one by one."""
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant.market.frontier import FrontierPolicy
+from quant.portfolio.capital import CapitalPolicy, size_multiplier
 from quant.portfolio.sizing import (
+    BOUNDS,
     Candidate,
     SizingPolicy,
-    cap_frontier,
     needs_trade,
-    size_targets,
+    propose,
+    propose_many,
 )
-from resources.policy import load_policy
-from resources.settings import project_root
 
 POLICY = SizingPolicy()
-ATLAS = load_policy(project_root() / "config/frontier.yaml", FrontierPolicy)
+CAPITAL = CapitalPolicy()
+TWENTY = math.sqrt(252 / 20)
 
 
-def candidate(symbol: str = "A", volatility: float = 0.08, stop: float = 90.0) -> Candidate:
-    return Candidate(
-        symbol=symbol, volatility=volatility, horizon_days=20, price=100.0, stop_price=stop
-    )
+def candidate(**changed: float) -> Candidate:
+    usual = {
+        "expected_return": 0.0058,
+        "volatility": 0.08,
+        "confidence": 0.5,
+        "cost": 0.0008,
+        "price": 100.0,
+        "stop_price": 90.0,
+    }
+    return Candidate(symbol="A", horizon_days=20, **usual | changed)
 
 
-def test_a_position_is_sized_to_its_share_of_volatility():
-    """8 % over 20 days is 28.4 % a year; 2 % of that is a weight of 7.04 %."""
-    (target,) = size_targets([candidate()], POLICY)
-    assert target.weight == pytest.approx(0.02 / (0.08 * math.sqrt(252 / 20)))
-    assert target.bound_by == "volatility"
+def test_a_quarter_of_kelly_times_confidence_times_calm_by_hand():
+    """Net 0.5 % over a variance of 0.64 % is Kelly 0.78; a quarter is 0.195. Half sure, and 28.4 %
+    a year against a target of 15 %: 0.195 x 0.5 x 0.528 = 5.16 % of equity.
+    """
+    target = propose(candidate(), POLICY)
+    by_hand = 0.25 * 0.005 / 0.0064 * 0.5 * (0.15 / (0.08 * TWENTY))
+    assert target.weight == pytest.approx(by_hand)
+    assert target.weight == pytest.approx(0.0516, abs=1e-4)
+    assert target.bound_by == "kelly"
+
+
+def test_kelly_never_asks_for_more_than_a_quarter():
+    """An edge of 50 % would be Kelly 78; sure and calm, it is a quarter times one cap."""
+    wide = SizingPolicy(single_position_max=1.0, volatility_target_annual=1.0)
+    sure = candidate(expected_return=0.5, confidence=1.0, stop_price=99.0)
+    assert propose(sure, wide).weight == pytest.approx(0.25)
 
 
 def test_a_distant_stop_caps_the_weight_at_two_percent_of_equity():
     """Losing half the price at the stop: at most 4 % may be held."""
-    (target,) = size_targets([candidate(volatility=0.05, stop=50.0)], POLICY)
+    target = propose(candidate(stop_price=50.0), POLICY)
     assert (target.weight, target.bound_by) == (pytest.approx(0.04), "risk_at_stop_max")
 
 
-def test_a_calm_name_meets_the_single_position_cap():
-    """Hardly any volatility would ask for everything in one name."""
-    (target,) = size_targets([candidate(volatility=0.001, stop=99.0)], POLICY)
+def test_a_calm_and_certain_name_meets_the_single_position_cap():
+    target = propose(candidate(volatility=0.01, stop_price=99.0, confidence=1.0), POLICY)
     assert (target.weight, target.bound_by) == (pytest.approx(0.10), "single_position_max")
 
 
-def test_together_they_are_scaled_to_the_gross_cap():
-    """Fifteen names of 10 % each become 6.67 % each."""
-    names = [candidate(symbol=f"S{i}", volatility=0.001, stop=99.0) for i in range(15)]
-    targets = size_targets(names, POLICY)
-    assert sum(target.weight for target in targets) == pytest.approx(1.0)
-    assert {target.bound_by for target in targets} == {"gross_max"}
-
-
-@pytest.mark.parametrize("volatility", [0.0, math.nan, math.inf])
-def test_what_cannot_be_sized_gets_no_weight(volatility):
-    """Unknown risk is no reason for a position."""
-    (target,) = size_targets([candidate(volatility=volatility)], POLICY)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"volatility": 0.0},
+        {"volatility": math.nan},
+        {"volatility": math.inf},
+        {"expected_return": math.nan},
+        {"expected_return": math.inf},
+        {"expected_return": 0.0008},
+        {"confidence": math.nan},
+        {"price": 0.0},
+        {"stop_price": 101.0},
+    ],
+)
+def test_what_cannot_be_sized_gets_no_weight(changed):
+    """Unknown risk is no reason for a position, and neither is an edge that only pays its cost."""
+    target = propose(candidate(**changed), POLICY)
     assert (target.weight, target.bound_by) == (0.0, "not_sizeable")
 
 
-@given(st.lists(st.tuples(st.floats(1e-6, 5), st.floats(0.01, 99.99)), min_size=1, max_size=40))
-def test_no_input_breaks_a_cap(pairs):
-    """Any volatility and any stop: every cap holds."""
-    names = [candidate(f"S{i}", volatility, stop) for i, (volatility, stop) in enumerate(pairs)]
-    targets = size_targets(names, POLICY)
-    assert all(0 <= target.weight <= POLICY.single_position_max + 1e-12 for target in targets)
-    assert sum(target.weight for target in targets) <= POLICY.gross_max + 1e-9
+anything = st.floats() | st.floats(0, 1)
+rows = st.tuples(anything, anything, anything, anything, st.floats(), st.floats())
+
+
+@given(st.lists(rows, min_size=1, max_size=20), st.sampled_from([0.5, 1.0, 2.0, math.nan]))
+def test_no_input_breaks_a_cap_and_many_are_sized_as_one_by_one(rows, multiplier):
+    """Any numbers at all; the batch agrees to the last bit."""
+    names = ("expected_return", "volatility", "confidence", "cost", "price", "stop_price")
+    columns = dict(zip(names, np.array(rows, dtype=float).T, strict=True))
+    together = propose_many(**columns, horizon_days=20, policy=POLICY, multiplier=multiplier)
+    for place, values in enumerate(rows):
+        one = candidate(**dict(zip(names, values, strict=True)))
+        alone = propose(one, POLICY, multiplier=multiplier)
+        assert 0 <= alone.weight <= POLICY.single_position_max
+        assert alone.weight == together.weight[place]
+        assert alone.bound_by == BOUNDS[together.bound_by[place]]
+        if alone.weight > 0:
+            lost = alone.weight * (1 - one.stop_price / one.price)
+            assert lost <= POLICY.risk_at_stop_max * (1 + 1e-12)
+
+
+@given(st.floats(0, 0.05), st.floats(0, 0.05))
+def test_a_dearer_trade_is_never_larger(cheap, more):
+    """All else equal, of course: confidence falls with the cost as well."""
+    before = propose(candidate(cost=cheap), POLICY)
+    after = propose(candidate(cost=cheap + more), POLICY)
+    assert after.weight <= before.weight
+
+
+@pytest.mark.parametrize(
+    ("state", "profits", "expected"),
+    [
+        ("exploration", [], 0.50),
+        ("red", [], 0.60),
+        ("green", [], 1.20),
+        ("never heard of", [], 0.50),
+        ("green", [1, -1, -1, -1], 0.60),
+        ("green", [1, -1, -1, 0], 1.20),
+        ("green", [-1, 1, 1, 1, 1, 1], 1.80),
+        ("green", [1, 1, 1, 1], 1.20),
+        ("exploration", [-1, -1, -1], 0.50),
+    ],
+)
+def test_a_multiplier_follows_state_and_streak_within_its_bounds(state, profits, expected):
+    """Three losses halve, five wins add a half; exploration after losses stays at one half."""
+    assert size_multiplier(state, profits, CAPITAL) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +144,3 @@ def test_no_input_breaks_a_cap(pairs):
 def test_small_changes_are_left_alone_and_exits_never_are(held, wanted, expected):
     """A fifth of the wanted weight is the band."""
     assert needs_trade(held=held, wanted=wanted, policy=POLICY) is expected
-
-
-def test_two_positions_in_lagos_share_its_five_percent():
-    """7.04 % each would be 14.08 %; the exchange may hold 5, so each gets 2.5. Apple stays."""
-    names = ("MTNN.XNSA", "DANGCEM.XNSA", "AAPL")
-    lagos, cement, apple = cap_frontier(size_targets([candidate(n) for n in names], POLICY), ATLAS)
-    assert (lagos.weight, lagos.bound_by) == (pytest.approx(0.025), "frontier")
-    assert cement.weight == lagos.weight
-    assert (apple.weight, apple.bound_by) == (pytest.approx(0.0704, abs=1e-4), "volatility")

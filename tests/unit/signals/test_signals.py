@@ -97,11 +97,40 @@ def test_stop_and_target_stand_two_and_four_deviations_away():
     assert signal.target_price == pytest.approx(100 * math.exp(0.2))
 
 
-def test_confidence_is_the_chance_to_earn_the_cost_back():
-    """Mean equal to the hurdle: one half."""
+def test_the_chance_to_earn_the_cost_back_is_one_half_where_they_are_equal():
+    """Mean equal to the hurdle: one half; no edge is left, so confidence is 0.6 of that."""
     mean = math.log1p(PRIOR.round_trip)
     signal = decide_signal(outlook(mean=mean), policy=POLICY, prior=PRIOR)
-    assert signal.confidence == pytest.approx(0.5)
+    assert signal.probability == pytest.approx(0.5)
+    assert signal.confidence == pytest.approx(0.3)
+
+
+def test_confidence_is_four_tenths_edge_and_six_tenths_chance():
+    """Expected 0.68 %, cost 0.08 %: net 0.6 % beside 0.3 % required is an edge of two thirds."""
+    signal = decide_signal(outlook(mean=math.log1p(0.0068)), policy=POLICY, prior=PRIOR)
+    assert signal.confidence == pytest.approx(0.4 * 2 / 3 + 0.6 * signal.probability)
+
+
+def test_priority_is_six_tenths_confidence_and_four_tenths_calm():
+    """5 % over 20 days is 17.7 % a year; the scale ends at 100 %."""
+    signal = decide_signal(outlook(), policy=POLICY, prior=PRIOR)
+    assert signal.risk == pytest.approx(0.05 * math.sqrt(12.6))
+    assert signal.priority == pytest.approx(0.6 * signal.confidence + 0.4 * (1 - signal.risk))
+
+
+def test_the_parts_of_the_cost_stand_on_the_signal():
+    """A reader adds them up: 2 + 2 x (1 + 1.5 + 0.5)."""
+    s = decide_signal(outlook(), policy=POLICY, prior=PRIOR)
+    total = s.spread_bps + 2 * (s.slippage_bps + s.fee_bps + s.impact_bps)
+    assert total * 1e-4 == pytest.approx(s.round_trip_cost)
+
+
+def test_a_flag_stands_before_the_verdict():
+    """Somebody switched it off: that is the reason, whatever the audits say."""
+    signal = decide_signal(
+        outlook(), policy=POLICY, prior=PRIOR, refused_model="bad", switched_off="sarimax is off"
+    )
+    assert (signal.gate, signal.reason) == ("flag", "sarimax is off")
 
 
 @given(

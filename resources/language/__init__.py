@@ -1,0 +1,1 @@
+"""Language models behind HTTP: asked rarely, believed little, recorded always."""

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookFacts:
-    """Closed trades, oldest first; `attributed` fills lead to a stored signal."""
+    """Closed trades, oldest first; `attributed` fills lead to a stored signal: an exit to the one
+    of its entry.
+    """
 
     trades: "tuple[ClosedTrade, ...]"
     fills: int
@@ -44,13 +46,22 @@ def book_facts(desk: Desk) -> BookFacts:
         )
         for fill in fills
     ]
-    rows = desk.warehouse.rows("SELECT decision_id FROM signal.daily_signals") if fills else []
-    known = {decision for (decision,) in rows}
+    known = _explained(desk) if fills else set()
     return BookFacts(
         trades=tuple(closed_trades(signed)),
         fills=len(fills),
         attributed=sum(fill.decision_id in known for fill in fills),
     )
+
+
+def _explained(desk: Desk) -> set[str]:
+    """Decisions with a stored signal, and exits whose entry has one."""
+    rows = desk.warehouse.rows(
+        "SELECT decision_id FROM signal.daily_signals UNION "
+        'SELECT left_by.decision_id FROM "order".exits AS left_by '
+        "JOIN signal.daily_signals AS entry ON entry.decision_id = left_by.entry_decision_id"
+    )
+    return {decision for (decision,) in rows}
 
 
 def naive_time_columns(desk: Desk) -> tuple[int, tuple[str, ...]]:

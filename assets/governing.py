@@ -11,27 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from assets.candidate import BASELINE, Evidence, candidate_of, evidence_of
+from assets.candidate import Evidence, candidate_of, evidence_of
+from assets.demotions import refuse_orders
 from quant.core.errors import LimitBreachError, PmxError, StateError, UsageError
-from resources.code_versions import code_version
 from resources.desk import Desk
 from resources.governance_journal import GovernanceJournal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from quant.execution import VerdictRecorded
     from quant.governance.audits import GatesPolicy
     from quant.governance.certification import Certificate
     from quant.governance.gate_changes import GatesInForce
-    from quant.governance.gate_policy import SelectionPolicy
     from quant.governance.records import CertificateIssued, GovernanceRecord, RoleChanged
-    from resources.warehouse import Provenance
 
 # A certificate's sessions in calendar days: a year has 252 of one and 365 of the other.
 _DAYS_PER_SESSION = 365 / 252
-# The sensor judges a model again after a month; a person may at any time.
-_RENEWAL = dt.timedelta(days=30)
 
 
 class NotCertifiedError(LimitBreachError):
@@ -71,13 +66,6 @@ def standing_gates(desk: Desk, records: "Sequence[GovernanceRecord]") -> "GatesI
     from quant.governance.gate_changes import gates_in_force
 
     return gates_in_force(desk.policy("gates", GatesPolicy), records)
-
-
-def demotions_of(desk: Desk) -> "dict[str, RoleChanged]":
-    """Models that lost their role and have got none since; no strategy that needs one trades."""
-    from quant.governance.selection import demoted_models
-
-    return demoted_models(journal_of(desk).records())
 
 
 def accept_gates(desk: Desk, *, actor: str) -> None:
@@ -162,6 +150,7 @@ def promote(
     records = journal.records()
     session = newest_session(desk)
     wanted = _role(role)
+    _require_known(desk, model)
     # Any role ends a demotion, and with it the refusal of orders: none is free for a demoted model.
     if wanted is Role.CHAMPION or model in demoted_models(records):
         why = objections(desk, [model], on=session, records=records)[model]
@@ -183,7 +172,7 @@ def demote(desk: Desk, model: str, *, actor: str, reason: str) -> Acted:
     journal = journal_of(desk)
     records = journal.records()
     session = newest_session(desk)
-    _refuse_orders(desk, _record_role(journal, records, model, "", session, actor, reason))
+    refuse_orders(desk, _record_role(journal, records, model, "", session, actor, reason))
     records = journal.records()
     before = previous_champions(records)
     back = revert(records, objections=objections(desk, before, on=session, records=records))
@@ -211,76 +200,6 @@ def roll_back(desk: Desk, *, actor: str, reason: str) -> Acted:
     words = f"rolled back from {now or 'nobody'}: {reason}"
     _record_role(journal, records, back, "champion", session, actor, words)
     return _shown(desk, back, "champion", words)
-
-
-def look_for_promotion(desk: Desk) -> Acted:
-    """What the promotion sensor does: certify what lacks a certificate, promote the best."""
-    from quant.governance.certification import CertificateOutcome
-    from quant.governance.selection import champion, figures_of, select
-
-    evidence, journal = evidence_of(desk), journal_of(desk)
-    models = [name for name in evidence.records if name != BASELINE]
-    gates = gates_of(desk)
-    # Short histories are not put through the slow gates: their certificate is not in doubt.
-    needed = gates.certificate.history_sessions_min
-    ripe = [name for name in models if len(evidence.records[name].returns) >= needed]
-    if not ripe:
-        longest = max((len(one.returns) for one in evidence.records.values()), default=0)
-        words = f"the longest record has {longest} sessions, {needed} are needed for a certificate"
-        return Acted(model="", role="", reason=words, is_change=False)
-    for name in ripe:
-        issued = certificates(journal.records()).get(name)
-        is_old = issued is None or issued.session + _RENEWAL <= evidence.session
-        if is_old or (issued and issued.outcome == CertificateOutcome.INCONCLUSIVE.value):
-            certify_model(desk, name, evidence=evidence, actor="sensor")
-    records = journal.records()
-    figures = [figures_of(name, evidence.records[name].returns) for name in ripe]
-    why = objections(desk, ripe, on=evidence.session, records=records)
-    found = select(
-        figures,
-        # Who would be demoted at the next look is not promoted at this one.
-        objections={name: why[name] or _failing(evidence, name, gates.selection) for name in ripe},
-        standing=champion(records),
-        policy=gates.selection,
-    )
-    if not found.model:
-        return Acted(model="", role="", reason=found.reason, is_change=False)
-    return promote(desk, found.model, actor="promotion sensor", reason=found.reason)
-
-
-def look_for_demotion(desk: Desk) -> Acted:
-    """What the demotion sensor does: watch the champion's coverage and error."""
-    from quant.governance.selection import champion, demotion_reason, watch
-
-    records = journal_of(desk).records()
-    model = champion(records)
-    if not model:
-        return Acted(model="", role="", reason="there is no champion to watch", is_change=False)
-    policy = standing_gates(desk, records).policy.selection
-    expired = objections(desk, [model], on=newest_session(desk), records=records)[model]
-    if expired:
-        return demote(desk, model, actor="demotion sensor", reason=expired)
-    scores = evidence_of(desk).scores
-    watched = watch(scores, model=model, baseline=BASELINE, sessions=policy.watch_sessions)
-    if watched is None:
-        words = f"fewer than {policy.watch_sessions} scored sessions of {model}"
-        return Acted(model=model, role="champion", reason=words, is_change=False)
-    why = demotion_reason(watched, policy)
-    if why:
-        return demote(desk, model, actor="demotion sensor", reason=why)
-    words = (
-        f"{model} holds: its 90 % band held {watched.coverage_90:.1%}, its error is "
-        f"{watched.rmse_excess_fraction:+.1%} of drift's over {watched.sessions} sessions"
-    )
-    return Acted(model=model, role="champion", reason=words, is_change=False)
-
-
-def _failing(evidence: Evidence, model: str, policy: "SelectionPolicy") -> str:
-    from quant.governance.selection import demotion_reason, watch
-
-    watched = watch(evidence.scores, model=model, baseline=BASELINE, sessions=policy.watch_sessions)
-    said = demotion_reason(watched, policy) if watched else ""
-    return f"{model}: {said}" if said else ""
 
 
 def newest_session(desk: Desk) -> dt.date:
@@ -372,6 +291,15 @@ def _record_role(
     return change
 
 
+def _require_known(desk: Desk, model: str) -> None:
+    rows = desk.warehouse.rows("SELECT DISTINCT model FROM audit.forecast_scores ORDER BY model")
+    known = [name for (name,) in rows]
+    if model not in known:
+        raise UsageError(
+            f"{model[:40]!r} has no scored forecasts", remedy=f"choose one of: {', '.join(known)}"
+        )
+
+
 def _role(text: str) -> Any:
     from quant.governance.selection import Role
 
@@ -379,45 +307,3 @@ def _role(text: str) -> Any:
     if text not in known:
         raise UsageError(f"there is no role {text!r}", remedy=f"choose {', '.join(known)}")
     return Role(text)
-
-
-def _refuse_orders(desk: Desk, change: "RoleChanged") -> None:
-    """The trader reads the ledger's newest verdicts before it sends; these say no at once."""
-    from dataclasses import replace
-
-    from quant.execution import SubjectKind
-    from quant.signals.strategies import StrategiesPolicy
-    from resources.warehouse import Provenance
-
-    if not (desk.settings.paths.ledger / "journal.jsonl").exists():
-        return
-    origin = Provenance(
-        run_id="", snapshot_id=desk.warehouse.snapshot_id(), code_version=code_version("audit")
-    )
-    verdict = demoted_verdict(change, None, origin)
-    strategies = [
-        replace(verdict, subject_kind=SubjectKind.STRATEGY, subject=strategy.name)
-        for strategy in desk.policy("strategies", StrategiesPolicy).strategies
-        if change.model in (strategy.forecast, *strategy.models)
-    ]
-    with desk.ledger(write=True) as ledger:
-        ledger.append_all([verdict, *strategies])
-
-
-def demoted_verdict(
-    change: "RoleChanged", judged: "VerdictRecorded | None", provenance: "Provenance"
-) -> "VerdictRecorded":
-    """What the ledger is told of a demoted model, also after a hold-out that it passed since."""
-    from quant.execution import Outcome, SubjectKind, VerdictRecorded
-
-    return VerdictRecorded(
-        subject_kind=SubjectKind.MODEL,
-        subject=change.model,
-        outcome=Outcome.FAIL,
-        reason=f"{change.model} was demoted on {change.session}: {change.reason}",
-        session=max(change.session, judged.session) if judged else change.session,
-        run_id=provenance.run_id,
-        snapshot_id=str(provenance.snapshot_id),
-        code_version=provenance.code_version,
-        evidence={"journal": "governance", "role_changed": str(change.number)},
-    )

@@ -1,8 +1,9 @@
 """What reacts to finished audits: promotion, demotion, and the count of audits.
 
-Belongs here: when to look, and telling each time what was found. Does not belong here: any rule
-(`quant.governance`), or what an act writes (`assets/governing.py`). Starting a sensor again, or a
-backfill, promotes nobody: the acts need certificates, and the journal knows what was done.
+Belongs here: when to look, and telling each time what was found. Does not belong here: what to look
+at (`assets/watching.py`), any rule (`quant.governance`), what an act writes
+(`assets/governing.py`). Starting a sensor again, or a backfill, promotes nobody: the acts need
+certificates, and the journal knows what was done.
 """
 
 import dagster as dg
@@ -19,7 +20,7 @@ WATCHED = dg.AssetKey(["audit", "decisions"])
 )
 def promotion_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Once a newly audited session; says why nobody was promoted."""
-    from assets.governing import look_for_promotion
+    from assets.watching import look_for_promotion
 
     return _tick(context, look_for_promotion)
 
@@ -31,7 +32,7 @@ def promotion_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 )
 def demotion_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Once a newly audited session; says how the champion stands."""
-    from assets.governing import look_for_demotion
+    from assets.watching import look_for_demotion
 
     return _tick(context, look_for_demotion)
 

@@ -185,7 +185,7 @@ def verdict_events(desk: Desk, session: dt.date, provenance: "Provenance") -> li
     backfill of research cannot change what the trader may do. A demoted model is refused here
     whatever its hold-out says, until it is promoted again.
     """
-    from assets.governing import demoted_verdict, demotions_of
+    from assets.demotions import demoted_verdict, demotions_of
 
     rows = desk.warehouse.rows(
         "SELECT model, session, passed, reason, row_hash, run_id, snapshot_id, code_version "

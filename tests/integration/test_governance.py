@@ -18,13 +18,12 @@ from assets.governing import (
     certify_model,
     demote,
     journal_of,
-    look_for_demotion,
-    look_for_promotion,
     newest_session,
     objections,
     promote,
     roll_back,
 )
+from assets.watching import look_for_demotion, look_for_promotion
 from quant.core.errors import DataError, UsageError
 from quant.execution import Outcome, SubjectKind
 from quant.governance.records import AuditCounted, CertificateIssued, RoleChanged
@@ -379,6 +378,12 @@ def test_the_sensor_demotes_a_degraded_champion_within_five_sessions_and_nobody_
             verdict = ledger.verdict("garch", kind=SubjectKind.MODEL)
     assert verdict is not None
     assert verdict.outcome is Outcome.FAIL
+
+
+def test_a_role_is_for_models_that_were_scored(desk):
+    for role in ("shadow", "champion"):
+        with pytest.raises(UsageError, match="'oracle' has no scored forecasts"):
+            promote(desk, "oracle", actor="ada", role=role)
 
 
 def test_rollback_needs_an_earlier_champion_whose_certificate_counts(desk):

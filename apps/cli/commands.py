@@ -126,7 +126,7 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         name="decisions report",
         target="apps.cli.decisions:report",
         heading="Look closer",
-        summary="Walk through years of bundled prices: does the cost gate pay?",
+        summary="Walk through years of bundled prices and say whether the cost gate pays.",
         examples=(
             "pmx decisions report",
             "pmx decisions report --from 2015-01-02 --json",

@@ -29,7 +29,7 @@ ZERO = Decimal(0)
 TICK = Decimal("0.01")
 FEE_SHARE = Decimal("0.0005")
 OURS = "ours"
-LEVEL_QUANTITY = 60
+LEVEL_QUANTITY = 40
 PRICE_START = Decimal(100)
 
 

@@ -30,6 +30,7 @@ SESSION_S: Final = 3_600.0
 SETTLE_S: Final = 1_200.0
 TICK_S: Final = 5.0
 INTENTS_A_DAY: Final = 60
+CHANGES_A_DAY: Final = 40
 # Little enough for orders to compete for it.
 CASH: Final = Decimal(40_000)
 BOOK_POLICY: Final = BookPolicy(
@@ -98,7 +99,7 @@ class World:
         later(delay, "open", self._open, (START + dt.timedelta(days=day)).date())
         for _ in range(INTENTS_A_DAY):
             later(delay + draw.uniform(1, SESSION_S - 200), "wish", self._wish)
-        for _ in range(6):
+        for _ in range(CHANGES_A_DAY):
             later(delay + draw.uniform(60, SESSION_S - 200), "change", self._change_mind)
         if draw.random() < 0.3:
             at = delay + draw.uniform(60, SESSION_S - 900)

@@ -69,14 +69,14 @@ def simulate(
             number = error.number if isinstance(error, ViolationError) else 0
             what = error.what if isinstance(error, ViolationError) else repr(error)
             tally.violations.append(
-                BrokenSeed(seed=seed, at_s=world.now, invariant=number, what=what)
+                BrokenSeed(seed=seed, at_s=world.clock.now, invariant=number, what=what)
             )
         tally.days += days
         tally.events += world.events
-        tally.records += len(world.journal.lines)
-        tally.orders += len(world.judge.orders)
+        tally.records += len(world.process.journal.lines)
+        tally.orders += len(world.process.judge.orders)
         tally.trades += world.venue.trades
-        tally.checks += world.judge.checks
+        tally.checks += world.process.judge.checks
         tally.faults += world.line.struck
         advance()
     tally.cpu_s = time.process_time() - start

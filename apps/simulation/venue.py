@@ -29,7 +29,7 @@ ZERO = Decimal(0)
 TICK = Decimal("0.01")
 FEE_SHARE = Decimal("0.0005")
 OURS = "ours"
-LEVEL_QUANTITY = 60
+LEVEL_QUANTITY = 40
 PRICE_START = Decimal(100)
 
 
@@ -179,10 +179,11 @@ class SimVenue:
             self._end(order, OrderState.EXPIRED, "the session ended")
 
     def overfill(self, now: float, client_order_id: str) -> None:
-        """The venue errs: it trades what nobody ordered, and stands by it."""
+        """The venue errs: it trades one share more than was ordered, and stands by it."""
         self._now = now
         order = self._latest(client_order_id)
-        self._fill(order, self._markets[order.ticket.symbol].mid, Decimal(1))
+        self._out_of_book(order)
+        self._fill(order, self._markets[order.ticket.symbol].mid, order.left + 1)
 
     def price(self, symbol: str) -> Decimal:
         """The middle of the market."""

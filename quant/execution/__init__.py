@@ -11,6 +11,8 @@ from quant.execution.book import (
     postings_of,
 )
 from quant.execution.codec import from_payload, to_payload
+from quant.execution.commands import ManagerPolicy, Surroundings
+from quant.execution.control import Control
 from quant.execution.events import (
     EVERY_BOOK,
     ActionApplied,
@@ -33,6 +35,8 @@ from quant.execution.events import (
     VerdictRecorded,
 )
 from quant.execution.gates import Desk, admit, is_reducing
+from quant.execution.manager import OrderManager
+from quant.execution.manager_state import ManagerState, state_from
 from quant.execution.orders import (
     LEGAL_MOVES,
     OPEN_STATES,
@@ -48,6 +52,7 @@ from quant.execution.orders import (
     trace_of,
 )
 from quant.execution.paper import NoFill, PaperCostPolicy, PriceReference, match
+from quant.execution.reconcile import VenueView
 
 __all__ = [
     "EVERY_BOOK",
@@ -59,6 +64,7 @@ __all__ = [
     "BookKind",
     "BookOpened",
     "BookPolicy",
+    "Control",
     "CorporateAction",
     "Desk",
     "Event",
@@ -67,11 +73,14 @@ __all__ = [
     "Intent",
     "IntentRecorded",
     "LedgerHead",
+    "ManagerPolicy",
+    "ManagerState",
     "MarkRecorded",
     "Mode",
     "ModeChanged",
     "NoFill",
     "Order",
+    "OrderManager",
     "OrderSent",
     "OrderState",
     "OrderStateChanged",
@@ -86,8 +95,10 @@ __all__ = [
     "SessionOpened",
     "Side",
     "SubjectKind",
+    "Surroundings",
     "Traced",
     "TrialRegistered",
+    "VenueView",
     "VerdictRecorded",
     "admit",
     "book_from",
@@ -98,6 +109,7 @@ __all__ = [
     "opening_of",
     "postings_of",
     "split_ratio",
+    "state_from",
     "to_payload",
     "trace_of",
 ]

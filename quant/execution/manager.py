@@ -14,10 +14,10 @@ ledger: its state is a fold over recorded events.
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 from quant.execution.account_check import AccountCheck
+from quant.execution.admission import desk_of
 from quant.execution.asking import Asking
 from quant.execution.broker import Listing, OrderNotFoundError, VenueFill, VenueOrder
 from quant.execution.broker_events import Breaker, CancelRequested, ReplaceRequested
@@ -34,12 +34,11 @@ from quant.execution.commands import (
 )
 from quant.execution.event_base import Event
 from quant.execution.events import Mode, RefusalRecorded
-from quant.execution.gates import Desk, admit, is_reducing
+from quant.execution.gates import admit, is_reducing
 from quant.execution.hearing import Hearing
 from quant.execution.manager_state import ManagerState
 from quant.execution.order_life import ZERO, OrderLife
-from quant.execution.order_states import UNANSWERED_STATES, OrderState
-from quant.execution.orders import Order
+from quant.execution.order_states import OrderState
 from quant.execution.pacing import Pacing
 from quant.execution.reconcile import UNREADABLE, VenueView
 from quant.execution.recorder import Recorder
@@ -94,7 +93,7 @@ class OrderManager:
         pending = [one for one in state.pending.values() if one.valid_session <= session]
         if not pending or state.book is None or self._pacing.is_quiet(now):
             return
-        orders, refusals = admit(pending, self._desk(session, around))
+        orders, refusals = admit(pending, desk_of(state, session, around))
         for refusal in refusals:
             self._recorder.record(RefusalRecorded(refusal=refusal))
         for order in orders:
@@ -239,34 +238,6 @@ class OrderManager:
     def _cancel_all(self, reason: str, now: float) -> None:
         for client_order_id in list(self.state.open):
             self.cancel(client_order_id, reason=reason, now=now)
-
-    def _desk(self, session: dt.date, around: Surroundings) -> Desk:
-        state = self.state
-        assert state.book is not None
-        unknown: list[Order] = []
-        working: list[Order] = []
-        for life in state.open.values():
-            if life.rest:
-                rest = replace(life.order, quantity=life.rest)
-                (unknown if life.state in UNANSWERED_STATES else working).append(rest)
-        return Desk(
-            session=session,
-            book=state.book,
-            mode=self.mode,
-            verdict=state.verdict,
-            policy=around.book_policy,
-            costs_of=around.costs_of,
-            unknown=tuple(unknown),
-            working=tuple(working),
-            held=state.held,
-            breakers=state.control.tripped(state.name),
-            rules_of=around.rules_of,
-            limits=around.limits,
-            limit_data=around.limit_data,
-            trades_today=state.sent_in[session],
-            sales_free_cash=False,
-            splits=around.splits,
-        )
 
     # Answers
 

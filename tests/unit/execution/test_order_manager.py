@@ -528,6 +528,27 @@ def test_the_end_of_a_session_ends_its_orders_and_lets_none_leave() -> None:
     assert len(bench.take(Cancel)) == 1
 
 
+@pytest.mark.parametrize("mode", [Mode.REDUCE, Mode.PAUSE, Mode.EMERGENCY])
+def test_no_second_order_of_a_decision_leaves_in_a_stricter_mode(mode: Mode) -> None:
+    """Neither what waits to be sent again nor what replaces another: the gates have to be asked."""
+    change = ModeChanged(
+        scope="*", mode=mode, reason="r", changed_by="p", changed_at=after_close(MONDAY)
+    )
+    waiting, send = sent()
+    waiting.settle(send, VenueUnavailableError("nothing left"))
+    waiting.record(change)
+    waiting.wait(10)
+    assert waiting.take(Send) == []
+    assert waiting.state_of(send) is OrderState.REJECTED
+    bench, send = sent()
+    bench.settle(send, told(send))
+    bench.manager.replace(send.order.client_order_id, quantity=D(9), reason="x", now=bench.now)
+    [cancel] = bench.cancels()
+    bench.record(change)
+    bench.settle(cancel, told(send, OrderState.CANCELED))
+    assert bench.take(Send) == []
+
+
 def test_a_replacement_that_was_due_does_not_leave_after_the_session() -> None:
     """The first order ends with the session, and nothing follows it."""
     bench, send = sent()

@@ -53,6 +53,7 @@ def _run_missing(cli: "Cli", runner: NightRunner, days: Sequence[dt.date]) -> No
             progress.advance(note=f"{day} equity {night.equity or '-'}")
     with console.progress("writing the report", total=1) as progress:
         sent = runner.send_to_mlflow()
+        runner.run_job("outcomes", days[0], days[-1])
         runner.run_job("report", days[-1])
         sent.result()
         progress.advance()

@@ -16,16 +16,19 @@ from assets.partitions import CALENDAR
 COLLECT = dg.AssetSelection.groups("raw", "clean")
 REPORT = dg.AssetSelection.assets(dg.AssetKey(["audit", "report"]))
 EVERYTHING = dg.AssetSelection.all()
-# What depends on the book that the night before left behind.
+# What depends on the book that the night before left behind, so it goes session by session.
 TRADING = dg.AssetSelection.groups("order") | dg.AssetSelection.assets(
+    dg.AssetKey(["audit", "nights"])
+)
+# What became of trades and refusals: it looks back on the book; no night of a range waits for it.
+OUTCOMES = dg.AssetSelection.assets(
     dg.AssetKey(["audit", "closed_trades"]),
     dg.AssetKey(["audit", "cost_estimates"]),
     dg.AssetKey(["audit", "counterfactuals"]),
-    dg.AssetKey(["audit", "nights"]),
 )
 # Everything else depends on data and on what earlier nights left in the lake, so a range of nights
 # is computed at once.
-RESEARCH = EVERYTHING - TRADING - REPORT
+RESEARCH = EVERYTHING - TRADING - OUTCOMES - REPORT
 
 
 def _job(name: str, selection: dg.AssetSelection, description: str) -> Any:
@@ -43,6 +46,7 @@ nightly = _job("nightly", EVERYTHING, "One whole night: from the sources to the 
 collect = _job("collect", COLLECT, "The first half of a night: land and judge the bars.")
 decide = _job("decide", EVERYTHING - COLLECT, "The second half: forecast, decide, audit, report.")
 trading = _job("trading", TRADING, "Only what depends on the book: orders to the night's row.")
+outcomes = _job("outcomes", OUTCOMES, "What became of the trades and refusals of a range.")
 backfill = _job(
     "backfill", RESEARCH, "Everything that needs no book, for a range of sessions in one run."
 )
@@ -53,7 +57,7 @@ research = _job(
 )
 report = _job("report", REPORT, "The page of a session that is done.")
 
-JOBS = [nightly, collect, decide, trading, backfill, research, report]
+JOBS = [nightly, collect, decide, trading, outcomes, backfill, research, report]
 
 
 @dg.schedule(

@@ -52,17 +52,30 @@ def estimate_rows(desk: Desk, ledger: "Ledger", sessions: Sequence[dt.date]) -> 
     calibration, asset_class = policy.calibration, universe.asset_class
     frontier = desk.policy("frontier", FrontierPolicy)
     priors = {s: policy.prior_of_symbol(s, asset_class, frontier) for s in universe.symbols}
+    window = calibration.bars_window_sessions
+    has_ranges = _any_bar_has_a_range(desk, sessions, window)
     rows = []
     for session in sessions:
         found = recalibrate(
             priors,
             own_fills(ledger, desk.settings.book, desk.as_of(session)),
             calibration,
-            bars=bar_spreads(desk, session, calibration.bars_window_sessions),
+            bars=bar_spreads(desk, session, window) if has_ranges else {},
             listens_to_bars=asset_class in calibration.spread_from_bars,
         )
         rows += [_row(session, s, asset_class.value, one) for s, one in found.items()]
     return pd.DataFrame(rows)
+
+
+def _any_bar_has_a_range(desk: Desk, sessions: Sequence[dt.date], window: int) -> bool:
+    """Whether any bar that a session may look at has more than a close."""
+    first = min(sessions) - dt.timedelta(days=2 * window)
+    rows = desk.warehouse.rows(
+        "SELECT count(*) FROM clean.daily_bars "
+        "WHERE basis = ? AND session BETWEEN ? AND ? AND high IS NOT NULL",
+        [str(desk.universe.basis), first, max(sessions)],
+    )
+    return bool(rows[0][0])
 
 
 def own_fills(ledger: "Ledger", book: str, until: dt.datetime) -> "list[OwnFill]":

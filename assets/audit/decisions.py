@@ -1,6 +1,7 @@
 """The gate's decision on each model, from the audits of the last hundred sessions."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -10,10 +11,11 @@ from assets.support import Night, stage_asset_arguments
 from resources.desk import Desk
 
 if TYPE_CHECKING:
-    from quant.governance.audits import GatesPolicy
+    from quant.governance.audits import Audit, GatesPolicy
 
 # SPEC D4 knows sprints of 20 and 100 audits; the nightly gate looks at the longer one.
 AUDITS_WINDOW = 100
+_NAMES = ("model", "baseline", "session", "horizon_days", "observations", "rmse", "rmse_baseline")
 
 
 @dg.asset(**stage_asset_arguments("audit", "decisions", deps=["audit.model_audits"]))
@@ -28,7 +30,12 @@ def decisions(
     night = Night(context, desk)
     provenance = night.provenance
     gates = gates_of(desk)
-    rows = [_decide(desk, session, model, gates) for session in night.sessions for model in AGAINST]
+    audits = _audits(desk, night.sessions)
+    rows = [
+        _decide(session, model, audits.get(model, ()), gates)
+        for session in night.sessions
+        for model in AGAINST
+    ]
     written = night.publish(pd.DataFrame(rows))
     latest = "\n".join(
         f"- {row['model']}: {row['decision']} ({row['reason']})" for row in rows[-len(AGAINST) :]
@@ -38,25 +45,14 @@ def decisions(
     )
 
 
-def _decide(desk: Desk, session: dt.date, model: str, gates: "GatesPolicy") -> dict[str, Any]:
-    from quant.governance.audits import Audit, decide
+def _decide(
+    session: dt.date, model: str, audits: Sequence["Audit"], gates: "GatesPolicy"
+) -> dict[str, Any]:
+    """What the newest audits up to `session` say; `audits` are one model's, newest first."""
+    from quant.governance.audits import decide
 
-    rows = desk.warehouse.rows(
-        "SELECT model, baseline, session, horizon_days, observations, rmse, rmse_baseline "
-        "FROM audit.model_audits WHERE model = ? AND session <= ? ORDER BY session DESC LIMIT ?",
-        [model, session, AUDITS_WINDOW],
-    )
-    names = (
-        "model",
-        "baseline",
-        "session",
-        "horizon_days",
-        "observations",
-        "rmse",
-        "rmse_baseline",
-    )
-    audits = [Audit(**dict(zip(names, row, strict=True))) for row in rows]
-    decision = decide(audits, gates)
+    known = [audit for audit in audits if audit.session <= session]
+    decision = decide(known[:AUDITS_WINDOW], gates)
     return {
         "session": session,
         "model": model,
@@ -65,3 +61,20 @@ def _decide(desk: Desk, session: dt.date, model: str, gates: "GatesPolicy") -> d
         "effective_audits": decision.effective_audits,
         "reason": decision.reason,
     }
+
+
+def _audits(desk: Desk, sessions: Sequence[dt.date]) -> "dict[str, list[Audit]]":
+    """Every audit that a decision of these sessions may look at, by model, newest first."""
+    from quant.governance.audits import Audit
+
+    rows = desk.warehouse.rows(
+        f"SELECT {', '.join(_NAMES)} FROM audit.model_audits WHERE session <= ? "
+        "QUALIFY session >= ? OR row_number() OVER (PARTITION BY model, session >= ? "
+        "ORDER BY session DESC) <= ? ORDER BY model, session DESC",
+        [max(sessions), min(sessions), min(sessions), AUDITS_WINDOW],
+    )
+    found: dict[str, list[Audit]] = {}
+    for row in rows:
+        audit = Audit(**dict(zip(_NAMES, row, strict=True)))
+        found.setdefault(audit.model, []).append(audit)
+    return found

@@ -60,16 +60,23 @@ def answer_rows(desk: Desk, sessions: Sequence[dt.date]) -> "pd.DataFrame":
     """What was asked and said, of every session."""
     import pandas as pd
 
-    rows = [row for session in sessions for row in _of_session(desk, session)]
+    over = [session for session in sessions if _is_over(desk, session)]
+    rows = _stored(desk, over) if over else []
+    for session in sessions:
+        if session not in over:
+            rows += _of_session(desk, session)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _is_over(desk: Desk, session: dt.date) -> bool:
+    from quant.market.calendars import next_session
+
+    return desk.clock.now() >= desk.as_of(next_session(desk.universe.calendar, session))
 
 
 def _of_session(desk: Desk, session: dt.date) -> list[dict[str, Any]]:
     from assets.signal.facts import recorded_flags
-    from quant.market.calendars import next_session
 
-    if desk.clock.now() >= desk.as_of(next_session(desk.universe.calendar, session)):
-        return _stored(desk, session)
     flags = recorded_flags(desk.warehouse, [session]).get(session, {})
     if not any(flags.get(one.name, False) for one in desk.policy("llm", LlmPolicy).models):
         return []
@@ -77,11 +84,11 @@ def _of_session(desk: Desk, session: dt.date) -> list[dict[str, Any]]:
         return _asked(desk, session, night, flags)
 
 
-def _stored(desk: Desk, session: dt.date) -> list[dict[str, Any]]:
+def _stored(desk: Desk, sessions: Sequence[dt.date]) -> list[dict[str, Any]]:
     stored = desk.warehouse.rows(
-        f"SELECT {', '.join(COLUMNS)} FROM signal.llm_answers WHERE session = ? "
-        "ORDER BY symbol, place",
-        [session],
+        f"SELECT {', '.join(COLUMNS)} FROM signal.llm_answers "
+        "WHERE session IN (SELECT unnest(?::DATE[])) ORDER BY session, symbol, place",
+        [list(sessions)],
     )
     return [dict(zip(COLUMNS, row, strict=True)) for row in stored]
 

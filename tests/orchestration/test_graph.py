@@ -85,11 +85,9 @@ BOOK = {
     "order/refusals",
     "order/exits",
     "order/fills",
-    "audit/closed_trades",
-    "audit/cost_estimates",
-    "audit/counterfactuals",
     "audit/nights",
 }
+OUTCOMES = {"audit/closed_trades", "audit/cost_estimates", "audit/counterfactuals"}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +115,16 @@ def test_the_asset_graph_is_the_one_we_reviewed(definitions: dg.Definitions) -> 
 def test_jobs_schedules_and_sensors_are_the_ones_we_reviewed(definitions: dg.Definitions) -> None:
     location = definitions.get_repository_def()
     jobs = {job.name for job in location.get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"backfill", "collect", "decide", "nightly", "report", "research", "trading"}
+    assert jobs == {
+        "backfill",
+        "collect",
+        "decide",
+        "nightly",
+        "outcomes",
+        "report",
+        "research",
+        "trading",
+    }
     assert [schedule.name for schedule in location.schedule_defs] == ["nightly_schedule"]
     assert {sensor.name for sensor in location.sensor_defs} == {
         "audit_sensor",
@@ -179,6 +186,7 @@ def test_jobs_split_the_graph_between_data_and_book(definitions: dg.Definitions)
         return set(names(definitions.resolve_job_def(job).asset_layer.selected_asset_keys))
 
     assert selected("trading") == BOOK
-    assert selected("backfill") == set(ASSETS) - BOOK - {"audit/report"}
+    assert selected("outcomes") == OUTCOMES
+    assert selected("backfill") == set(ASSETS) - BOOK - OUTCOMES - {"audit/report"}
     assert selected("collect") | selected("decide") == selected("nightly") == set(ASSETS)
     assert not selected("collect") & selected("decide")

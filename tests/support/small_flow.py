@@ -55,4 +55,5 @@ def run_small_flow(settings: Settings) -> list[dt.date]:
         runner.run_job("backfill", days[0], days[-1])
         for day in days:
             runner.run_trading_night(day)
+        runner.run_job("outcomes", days[0], days[-1])
     return days

@@ -83,6 +83,10 @@ def _unknown(name: str, group: LazyGroup) -> UsageError:
     )
 
 
+# More examples than this would push the commands off a screen.
+_EXAMPLES_MAX = 12
+
+
 def help_page(path: str, intro: str, entries: Sequence[Entry]) -> str:
     """Usage, then the commands under their headings, then examples."""
     lines = [intro, "", f"Usage: {path} COMMAND [OPTIONS]"]
@@ -92,9 +96,17 @@ def help_page(path: str, intro: str, entries: Sequence[Entry]) -> str:
         if row:
             lines += ["", f"{heading}:"]
             lines += [f"  {name:<{width}}  {summary}" for name, summary in row.items()]
-    shown = [entry for entry in entries if not entry.is_hidden]
-    examples = [entry.examples[0] for entry in shown if entry.examples]
-    return "\n".join([*lines, "", "Examples:", *(f"  {e}" for e in examples), "", EPILOG])
+    examples = (f"  {example}" for example in _examples(entries))
+    return "\n".join([*lines, "", "Examples:", *examples, "", EPILOG])
+
+
+def _examples(entries: Sequence[Entry]) -> list[str]:
+    """One a command; on a long page only of the first commands under each heading."""
+    shown = [entry for entry in entries if entry.examples and not entry.is_hidden]
+    if len(shown) > _EXAMPLES_MAX:
+        under = [[entry for entry in shown if entry.heading == heading] for heading in HEADINGS]
+        shown = [entry for group in under for entry in group[:2]]
+    return [entry.examples[0] for entry in shown]
 
 
 def _rows(entries: Sequence[Entry], heading: str) -> dict[str, str]:

@@ -123,7 +123,7 @@ def closed_sentence(closed: pd.DataFrame) -> str:
     won = sum(result > 0 for result in results) / len(results)
     earned = written(sum(results, Decimal(0)), Kind.MONEY)
     return (
-        f"{plural(len(results), 'round trip')} ended ({ended}): "
+        f"{plural(len(results), 'round trip')} ended, first in first out ({ended}): "
         f"{written(won, Kind.PERCENT)} won, {earned} after all costs."
     )
 
@@ -139,7 +139,7 @@ def trades_sentence(fills: pd.DataFrame) -> str:
     factor = "without a loss" if known.profit_factor is None else ""
     factor = factor or f"profit factor {written(known.profit_factor, Kind.RATIO)}"
     return (
-        f"{plural(known.count, 'closed trade')}: "
+        f"{plural(known.count, 'closing trade')} against average cost: "
         f"{written(known.win_rate, Kind.PERCENT)} won, {factor}, "
         f"{written(known.net_profit, Kind.MONEY)} after {written(known.fees, Kind.MONEY)} of fees."
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import duckdb
 import pandas as pd
@@ -34,6 +34,8 @@ _EXTENSIONS = {
     "httpfs": "httpfs",
 }
 _COMMIT_ATTEMPTS = 8
+_T = TypeVar("_T")
+_FRAMES = itertools.count()
 # Where DuckDB shows the tables of DuckLake's own catalog.
 _CATALOG = "__ducklake_metadata_lake"
 _PAST_NUMBERS = itertools.count()
@@ -138,14 +140,16 @@ class Warehouse:
         with storage_errors(self.location), warnings.catch_warnings():
             # duckdb 1.5.5 calls DataFrame.drop(inplace=...) itself; pandas 3.1 deprecates that.
             warnings.filterwarnings("ignore", message="The inplace keyword in DataFrame.drop")
-            return self._connection.execute(sql, parameters or None).df()
+            return _when_unlocked(lambda: self._connection.execute(sql, parameters or None).df())
 
     def rows(
         self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
         """The rows of a query as tuples; for the few places where a frame is too much."""
         with storage_errors(self.location):
-            return self._connection.execute(sql, parameters or None).fetchall()
+            return _when_unlocked(
+                lambda: self._connection.execute(sql, parameters or None).fetchall()
+            )
 
     def snapshot_id(self) -> int:
         """The newest snapshot; what a run records as the state it read."""
@@ -246,21 +250,28 @@ class Warehouse:
         if missing:
             raise ValueError(f"{table} needs the columns {missing}, the frame lacks them")
         typed = ", ".join(_typed(name, types[name]) for name in content)
-        with storage_errors(self.location):
-            self._connection.register("incoming", frame)
+        hashed = row_hash_sql({name: types[name] for name in content})
+        origin = {
+            "run_id": provenance.run_id,
+            "snapshot_id": provenance.snapshot_id,
+            "code_version": provenance.code_version,
+        }
+
+        def stage() -> None:
+            # A name of its own for every try: one that failed may have left its view half made.
+            name = f"frame_{next(_FRAMES)}"
+            self._connection.register(name, frame)
             self._connection.execute(
                 "CREATE OR REPLACE TEMP TABLE staged AS "
-                f"WITH typed AS (SELECT {typed} FROM incoming) "
+                f"WITH typed AS (SELECT {typed} FROM {name}) "
                 "SELECT *, $run_id AS run_id, $snapshot_id::BIGINT AS snapshot_id, "
-                "$code_version AS code_version, "
-                f"{row_hash_sql({name: types[name] for name in content})} AS row_hash FROM typed",
-                {
-                    "run_id": provenance.run_id,
-                    "snapshot_id": provenance.snapshot_id,
-                    "code_version": provenance.code_version,
-                },
+                f"$code_version AS code_version, {hashed} AS row_hash FROM typed",
+                origin,
             )
-            self._connection.unregister("incoming")
+            self._connection.unregister(name)
+
+        with storage_errors(self.location):
+            _when_unlocked(stage)
 
     def _insert_versions(
         self, table: str, key: Sequence[str], retrieved_at: dt.datetime | None
@@ -334,7 +345,8 @@ class Warehouse:
 
     def _migrate(self, folder: Path) -> None:
         with storage_errors(self.location):
-            self._connection.execute("CREATE TABLE IF NOT EXISTS main.migrations (name VARCHAR)")
+            create = "CREATE TABLE IF NOT EXISTS main.migrations (name VARCHAR)"
+            _when_unlocked(lambda: self._connection.execute(create))
         applied = {row[0] for row in self.rows("SELECT name FROM main.migrations")}
         for path in sorted(folder.glob("*.sql")):
             if path.name not in applied:
@@ -464,16 +476,23 @@ def _attach(
     if snapshot_id is not None:
         options += [f"SNAPSHOT_VERSION {int(snapshot_id)}", "READ_ONLY"]
     attach = f"ATTACH 'ducklake:{_sql_text(location.catalog)}' AS {name} ({', '.join(options)})"
-    for attempt in range(_COMMIT_ATTEMPTS):
+    _when_unlocked(lambda: connection.execute(attach))
+    connection.execute(f"USE {name}; SET TimeZone = 'UTC'")
+
+
+def _when_unlocked(act: Callable[[], _T]) -> _T:
+    """What `act` gives, once no other process is committing to the catalog at that moment.
+
+    Only for what has no effect where it fails: opening, reading and staging.
+    """
+    for attempt in range(_COMMIT_ATTEMPTS - 1):
         try:
-            connection.execute(attach)
-            break
+            return act()
         except duckdb.Error as error:
-            # Another process commits to the catalog at this moment; nothing was opened yet.
-            if attempt + 1 == _COMMIT_ATTEMPTS or "is locked" not in str(error).lower():
+            if "is locked" not in str(error).lower():
                 raise
             time.sleep(0.05 * 2**attempt * random.random())
-    connection.execute(f"USE {name}; SET TimeZone = 'UTC'")
+    return act()
 
 
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:

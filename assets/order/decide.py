@@ -83,7 +83,27 @@ def may_decide(desk: Desk, ledger: "Ledger", session: dt.date) -> str:
     if desk.settings.book not in ledger.books():
         return ""
     opened = ledger.book(desk.settings.book).opened_session
-    return f"the book has traded {opened} already" if opened and opened > session else ""
+    if opened and opened > session:
+        return f"the book has traded {opened} already"
+    return _decided_otherwise(desk, ledger, session)
+
+
+def _decided_otherwise(desk: Desk, ledger: "Ledger", session: dt.date) -> str:
+    """Why signals that were computed again are not decided on: the recorded decision stands.
+
+    Where every recorded decision is one of tonight's signals, the night goes on from there.
+    """
+    book = desk.settings.book
+    intents = ledger.intents(book=book, session=session)
+    refusals = ledger.refusals(book=book, session=session)
+    by_rule = {intent.decision_id for intent in intents if intent.exit_reason}
+    taken = {one.decision_id for one in (*intents, *refusals)} - by_rule
+    rows = desk.warehouse.rows(
+        "SELECT decision_id FROM signal.daily_signals WHERE session = ?", [session]
+    )
+    if taken <= {decision for (decision,) in rows}:
+        return ""
+    return f"{session} was decided on signals that have been computed again since"
 
 
 def decide_session(

@@ -183,12 +183,12 @@ def test_a_question_without_a_believable_answer_is_not_a_not_found(
 
 
 def test_a_venue_that_says_nothing_is_unknown_within_the_time_limit(world: Rig) -> None:
-    world.connect(read_timeout_s=0.3)
+    world.connect(read_timeout_s=1.0)
     world.venue.plan.add(Fault.ACK_HUNG, on=("submit",), times_max=1)
     started = time.monotonic()
     with pytest.raises(OrderUnknownError, match="did not answer"):
         world.broker.submit(world.market_order("pmx-1"))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 3
     assert world.broker.submit(world.market_order("pmx-1")).is_adopted
     assert world.orders_named("pmx-1") == 1
 

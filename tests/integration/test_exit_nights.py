@@ -132,5 +132,7 @@ def test_round_trips_say_that_time_ended_them(small_home: Settings, pmx: Any) ->
     code, answer = pmx("trades", "--reason", "TIME_EXIT")
     assert code == 0
     assert answer["count"] == len(answer["trades"]) > 0
-    assert {one["sessions_held"] for one in answer["trades"]} == {2}
+    # Decided after one session and sold in the next; a lot bought in between was held for one.
+    assert {one["sessions_held"] for one in answer["trades"]} <= {1, 2}
+    assert max(one["sessions_held"] for one in answer["trades"]) == 2
     assert answer["complete_share"] == 1.0

@@ -163,6 +163,16 @@ def contents(settings: Settings) -> Contents:
         )
 
 
+# The demo researches all its nights before the first fill; told again, they know what fills taught.
+LEARNING = {"signal.daily_signals", "target.daily_weights"}
+
+
+def unlearned(found: Contents) -> tuple[str, Mapping[str, tuple[str, ...]]]:
+    """The ledger and every table but those that own fills may teach."""
+    tables = {name: rows for name, rows in found.tables.items() if name not in LEARNING}
+    return found.head, tables
+
+
 def _row_hashes(desk: Desk) -> dict[str, tuple[str, ...]]:
     lake = desk.warehouse
     tables = lake.rows(

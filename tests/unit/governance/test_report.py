@@ -65,7 +65,8 @@ def test_closed_trades_are_summed_in_one_exact_sentence():
     ]
     report = build_report(ReportInputs(fills=pd.DataFrame(rows)))
     assert report.trades_sentence == (
-        "1 closing trade against average cost: 100.00 % won, without a loss, 78.00 after 2.00 of fees."
+        "1 closing trade against average cost: 100.00 % won, without a loss, "
+        "78.00 after 2.00 of fees."
     )
     strange = pd.DataFrame(rows).assign(side="swap")
     assert "the side swap" in build_report(ReportInputs(fills=strange)).trades_sentence

@@ -70,6 +70,9 @@ class Sending:
     def is_waiting(self, life: OrderLife, now: float) -> bool:
         """Whether the order waits to leave again; it does when its time has come."""
         watch = self._asking.watch(life, now)
+        if life.state not in UNANSWERED_STATES:
+            # The venue has spoken of it after all: a confirmed order cancels its second sending.
+            watch.resend_at = None
         if watch.resend_at is None:
             return False
         if now >= watch.resend_at and not self._pacing.is_quiet(now):
@@ -89,7 +92,9 @@ class Sending:
         if life.state in UNANSWERED_STATES and not life.filled and not life.venue_order_id:
             if watch.was_refused:
                 self._recorder.move(life, OrderState.REJECTED, watch.was_refused)
-            else:
+            elif not self._pacing.is_quiet(now):
+                # An answer that was slow can come after a later one has asked for silence; the
+                # order is looked up again when that is over.
                 self._again(life, "the venue never got it", now)
             return
         # It was there once. Nothing is concluded: it stays open, at its worst case.

@@ -316,6 +316,33 @@ def test_one_absence_is_no_proof_however_late() -> None:
         assert len(bench.take(Send)) == expected
 
 
+def test_a_slow_answer_does_not_break_the_silence_that_a_later_one_asked_for() -> None:
+    """Found by seed 35: not found, told late, is proof; the second sending waits all the same."""
+    bench, send = sent()
+    bench.settle(send, OrderUnknownError("reset"))
+    find = Find(send.order.client_order_id, "AAPL")
+    bench.settle(find, OrderNotFoundError("never heard of it"))
+    bench.now = bench.policy.grace_s + 1
+    bench.settle(find, RateLimitedError("slow", retry_after_s=20))
+    bench.settle(find, OrderNotFoundError("never heard of it"))
+    bench.wait(19)
+    assert bench.take(Send) == []
+    bench.wait(2)
+    for again in bench.finds():
+        bench.settle(again, OrderNotFoundError("never heard of it"))
+    assert len(bench.take(Send)) == 1
+
+
+def test_an_order_that_is_confirmed_meanwhile_is_not_sent_a_second_time() -> None:
+    """The adapter swore that nothing had left; the stream tells that it works."""
+    bench, send = sent()
+    bench.settle(send, VenueUnavailableError("nothing left"))
+    bench.manager.on_report(told(send), now=bench.now)
+    bench.wait(60)
+    assert bench.take(Send) == []
+    assert bench.state_of(send) is OrderState.WORKING
+
+
 def test_an_order_of_yesterday_does_not_leave_today() -> None:
     """It waited to be sent again when its session ended; the next session lets it go."""
     bench, send = sent()

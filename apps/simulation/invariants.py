@@ -60,6 +60,7 @@ class Judge:
     cash: Decimal = ZERO
     intents: dict[str, Decimal] = field(default_factory=dict)
     judged: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
     overfilled: set[str] = field(default_factory=set)
     verdicts: dict[str, Outcome] = field(default_factory=dict)
     sends: Counter[str] = field(default_factory=Counter)
@@ -91,7 +92,7 @@ class Judge:
             case IntentRecorded():
                 self.intents[event.intent.decision_id] = abs(event.intent.quantity)
             case RefusalRecorded():
-                self._decide(event.refusal.decision_id)
+                self._refused(event.refusal.decision_id)
             case VerdictRecorded():
                 self.verdicts[event.subject] = event.outcome
 
@@ -133,6 +134,8 @@ class Judge:
         self._require_reasons(order)
         if order.attempt == 0:
             self._decide(order.decision_id)
+        if order.decision_id in self.ended:
+            raise ViolationError(10, f"decision {order.decision_id} goes on after its refusal")
         lineage = self.lineages[order.decision_id]
         if any(self.states[one] in OPEN_STATES for one in lineage):
             raise ViolationError(3, f"decision {order.decision_id} has two live orders")
@@ -182,6 +185,15 @@ class Judge:
         if mode is Mode.NORMAL or (mode is Mode.REDUCE and reduces):
             return
         raise ViolationError(7, f"order {key} leaves in mode {mode} with {held} held")
+
+    def _refused(self, decision_id: str) -> None:
+        """Instead of an order; or, once, instead of an order that was to replace another."""
+        if decision_id not in self.lineages:
+            self._decide(decision_id)
+        elif decision_id in self.ended:
+            raise ViolationError(10, f"the lineage of {decision_id} was ended twice")
+        else:
+            self.ended.add(decision_id)
 
     def _decide(self, decision_id: str) -> None:
         """An intent becomes an order or a refusal, once."""

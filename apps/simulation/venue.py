@@ -183,7 +183,7 @@ class SimVenue:
         self._now = now
         order = self._latest(client_order_id)
         self._out_of_book(order)
-        self._fill(order, self._markets[order.ticket.symbol].mid, order.left + 1)
+        self._fill(order, self._markets[order.ticket.symbol].mid, max(order.left, ZERO) + 1)
 
     def price(self, symbol: str) -> Decimal:
         """The middle of the market."""

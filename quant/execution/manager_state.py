@@ -50,6 +50,8 @@ class ManagerState:
     name: str
     book: Book | None = None
     lives: dict[str, OrderLife] = field(default_factory=dict)
+    # All orders of a decision, in the order of sending.
+    lineages: dict[str, list[OrderLife]] = field(default_factory=dict)
     # The open ones among them, in the order of sending.
     open: dict[str, OrderLife] = field(default_factory=dict)
     pending: dict[str, Intent] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class ManagerState:
             return
         life = OrderLife(order)
         self.lives[order.client_order_id] = self.open[order.client_order_id] = life
+        self.lineages.setdefault(order.decision_id, []).append(life)
         self.pending.pop(order.decision_id, None)
         self.sent_in[order.valid_session] += order.attempt == 0
         decided_at = self.decided_at.get(order.valid_session, order.as_of)
@@ -117,6 +120,9 @@ class ManagerState:
     def _refusal(self, event: RefusalRecorded) -> None:
         if event.refusal.book == self.name:
             self.pending.pop(event.refusal.decision_id, None)
+            # An order that was to replace another is refused in the decision's name, too.
+            for life in self.lineages.get(event.refusal.decision_id, ()):
+                life.replacement = None
 
     def _cancel(self, event: CancelRequested) -> None:
         if event.client_order_id in self.lives:

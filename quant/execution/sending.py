@@ -18,10 +18,10 @@ from quant.execution.broker import (
 )
 from quant.execution.broker_events import Alarm
 from quant.execution.commands import ManagerPolicy, Send
-from quant.execution.events import Mode, OrderSent
+from quant.execution.events import EVERY_BOOK, Mode, OrderSent, RefusalRecorded
 from quant.execution.order_life import ZERO, OrderLife
 from quant.execution.order_states import UNANSWERED_STATES, OrderState
-from quant.execution.orders import Order
+from quant.execution.orders import Order, Refusal, trace_of
 from quant.execution.pacing import Pacing
 from quant.execution.recorder import Recorder
 
@@ -70,6 +70,9 @@ class Sending:
     def is_waiting(self, life: OrderLife, now: float) -> bool:
         """Whether the order waits to leave again; it does when its time has come."""
         watch = self._asking.watch(life, now)
+        if life.state not in UNANSWERED_STATES:
+            # The venue has spoken of it after all: a confirmed order cancels its second sending.
+            watch.resend_at = None
         if watch.resend_at is None:
             return False
         if now >= watch.resend_at and not self._pacing.is_quiet(now):
@@ -89,7 +92,9 @@ class Sending:
         if life.state in UNANSWERED_STATES and not life.filled and not life.venue_order_id:
             if watch.was_refused:
                 self._recorder.move(life, OrderState.REJECTED, watch.was_refused)
-            else:
+            elif not self._pacing.is_quiet(now):
+                # An answer that was slow can come after a later one has asked for silence; the
+                # order is looked up again when that is over.
                 self._again(life, "the venue never got it", now)
             return
         # It was there once. Nothing is concluded: it stays open, at its worst case.
@@ -98,24 +103,50 @@ class Sending:
         self._recorder.alarm(Alarm.VANISHED, key, life.order.symbol, what)
 
     def follow(self, life: OrderLife, now: float) -> None:
-        """Send the order that replaces an ended one, for what is missing of the two together."""
+        """Send the order that replaces an ended one, for what is missing of the two together.
+
+        What the first order was allowed, the second may not be any more: a reason against it is
+        recorded as a refusal of the decision, and the decision ends with what it has.
+        """
         wish, order = life.replacement, life.order
-        if wish is None or life.is_open or not self._is_window(order):
+        if wish is None or life.is_open:
             return
         missing = wish.quantity - self.filled_before(order) - life.filled
-        if missing <= 0:
-            return
         attempt = order.attempt + 1
+        key = derive_order_id(book=order.book, decision=order.decision_id, attempt=attempt)
+        if missing <= 0 or key in self._state.lives:
+            return
+        if objection := self._against(order):
+            gate, reason = objection
+            words = f"the order that was to replace {order.client_order_id} stays: {reason}"
+            numbers = {"missing": str(missing), "attempt": str(attempt)}
+            refusal = Refusal(**trace_of(order), gate=gate, reason=words, numbers=numbers)
+            self._recorder.record(RefusalRecorded(refusal=refusal))
+            return
         follower = replace(
             order,
-            client_order_id=derive_order_id(
-                book=order.book, decision=order.decision_id, attempt=attempt
-            ),
+            client_order_id=key,
             quantity=missing,
             limit_price=wish.limit_price,
             attempt=attempt,
         )
         self.first(follower, now)
+
+    def _against(self, order: Order) -> tuple[str, str] | None:
+        """Gate and reason that keep a second order of a decision from leaving, or nothing."""
+        state = self._state
+        if order.valid_session != self.open_session:
+            return "window", f"session {order.valid_session} is not open"
+        mode = state.control.mode(state.name)
+        if mode is not Mode.NORMAL:
+            return "mode", f"the book is in mode {mode}"
+        for scope in (EVERY_BOOK, order.symbol):
+            if scope in state.held:
+                return "reconciliation", f"held: {state.held[scope]}"
+        for other in state.open_in(order.symbol):
+            if other.state is OrderState.UNKNOWN and other.order.decision_id != order.decision_id:
+                return "unknown", f"order {other.order.client_order_id} is unknown"
+        return None
 
     def filled_before(self, order: Order) -> Decimal:
         """What earlier orders of the same intent have filled."""
@@ -126,13 +157,10 @@ class Sending:
         lives = (self._state.lives[key] for key in keys if key in self._state.lives)
         return sum((life.filled for life in lives), start=ZERO)
 
-    def _is_window(self, order: Order) -> bool:
-        """Whether a second order of a decision may leave: reductions ask the gates again."""
-        mode = self._state.control.mode(self._state.name)
-        return order.valid_session == self.open_session and mode is Mode.NORMAL
-
     def _again(self, life: OrderLife, why: str, now: float) -> None:
-        if life.sends >= self._policy.sends_max or life.cancels or not self._is_window(life.order):
+        objection = self._against(life.order)
+        if life.sends >= self._policy.sends_max or life.cancels or objection:
+            why = objection[1] if objection else why
             self._recorder.move(life, OrderState.REJECTED, f"never at the venue: {why}")
             return
         self._recorder.move(life, OrderState.SENT, f"sent again: {why}")

@@ -316,6 +316,33 @@ def test_one_absence_is_no_proof_however_late() -> None:
         assert len(bench.take(Send)) == expected
 
 
+def test_a_slow_answer_does_not_break_the_silence_that_a_later_one_asked_for() -> None:
+    """Found by seed 35: not found, told late, is proof; the second sending waits all the same."""
+    bench, send = sent()
+    bench.settle(send, OrderUnknownError("reset"))
+    find = Find(send.order.client_order_id, "AAPL")
+    bench.settle(find, OrderNotFoundError("never heard of it"))
+    bench.now = bench.policy.grace_s + 1
+    bench.settle(find, RateLimitedError("slow", retry_after_s=20))
+    bench.settle(find, OrderNotFoundError("never heard of it"))
+    bench.wait(19)
+    assert bench.take(Send) == []
+    bench.wait(2)
+    for again in bench.finds():
+        bench.settle(again, OrderNotFoundError("never heard of it"))
+    assert len(bench.take(Send)) == 1
+
+
+def test_an_order_that_is_confirmed_meanwhile_is_not_sent_a_second_time() -> None:
+    """The adapter swore that nothing had left; the stream tells that it works."""
+    bench, send = sent()
+    bench.settle(send, VenueUnavailableError("nothing left"))
+    bench.manager.on_report(told(send), now=bench.now)
+    bench.wait(60)
+    assert bench.take(Send) == []
+    assert bench.state_of(send) is OrderState.WORKING
+
+
 def test_an_order_of_yesterday_does_not_leave_today() -> None:
     """It waited to be sent again when its session ended; the next session lets it go."""
     bench, send = sent()
@@ -549,6 +576,42 @@ def test_no_second_order_of_a_decision_leaves_in_a_stricter_mode(mode: Mode) -> 
     assert bench.take(Send) == []
 
 
+def test_a_follower_is_refused_where_an_order_of_another_decision_is_unknown() -> None:
+    """Found by seed 425: a replacement must not trade a symbol that a lost order keeps closed."""
+    bench, send = sent(intent(10))
+    bench.settle(send, told(send))
+    bench.record(IntentRecorded(intent=intent(5, salt="second")))
+    [lost] = bench.offer()
+    bench.settle(lost, OrderUnknownError("reset"))
+    bench.manager.replace(send.order.client_order_id, quantity=D(9), reason="x", now=bench.now)
+    [cancel] = bench.cancels()
+    for _ in range(2):
+        bench.settle(cancel, told(send, OrderState.CANCELED))
+    assert bench.take(Send) == []
+    [refusal] = bench.of_kind(RefusalRecorded)
+    assert (refusal.refusal.gate, refusal.refusal.numbers["missing"]) == ("unknown", "9")
+    assert lost.order.client_order_id in refusal.refusal.reason
+    # The lost order turns up: the refused follower stays refused, also for the next process.
+    find_once(bench, told(lost))
+    bench.restart()
+    bench.offer()
+    bench.settle(cancel, told(send, OrderState.CANCELED))
+    assert bench.take(Send) == []
+
+
+def test_a_follower_is_refused_for_what_reconciliation_holds() -> None:
+    """The account disagrees about the symbol while the first order is being taken back."""
+    bench, send = sent(intent(10))
+    bench.settle(send, told(send))
+    bench.manager.compare(view(orders=(told(send),), positions={"AAPL": "3"}))
+    bench.manager.replace(send.order.client_order_id, quantity=D(9), reason="x", now=bench.now)
+    [cancel] = bench.cancels()
+    bench.settle(cancel, told(send, OrderState.CANCELED))
+    assert bench.take(Send) == []
+    [refusal] = bench.of_kind(RefusalRecorded)
+    assert refusal.refusal.gate == "reconciliation"
+
+
 def test_a_replacement_that_was_due_does_not_leave_after_the_session() -> None:
     """The first order ends with the session, and nothing follows it."""
     bench, send = sent()
@@ -558,6 +621,7 @@ def test_a_replacement_that_was_due_does_not_leave_after_the_session() -> None:
     bench.manager.end_session(now=bench.now)
     bench.settle(cancel, told(send, OrderState.CANCELED))
     assert bench.take(Send) == []
+    assert [one.refusal.gate for one in bench.of_kind(RefusalRecorded)] == ["window"]
 
 
 @pytest.mark.parametrize("answer", [VenueUnavailableError("down"), OrderUnknownError("?")])

@@ -88,7 +88,8 @@ def ingest(
         if path == SYNTHETIC:
             items = _synthetic(desk, seed, dt.date.fromisoformat(until))
         else:
-            items = read_news(Path(path), now=desk.clock.now())
+            now = desk.clock.now()
+            items = read_news(Path(path), now=now, until=now)
         frame = news_frame(items)
         provenance = desk.provenance(f"ingest:{uuid.uuid4().hex[:16]}", "raw")
         written = desk.warehouse.append_versions("raw.news", frame, provenance, key=NEWS_KEY)

@@ -11,13 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quant.market.bars import PRICE_COLUMNS, AssetClass, Basis
+from quant.market.bars import PRICE_COLUMNS, PRICE_MAX, VOLUME_MAX, AssetClass, Basis
 from quant.market.ingest_table import BoolArray, RawTable
 
-# No instrument is quoted above this; a larger number is a column that is not a price.
-PRICE_MAX: Final = 1e12
-# More than all shares, coins and contracts in the world: a column that is no volume.
-VOLUME_MAX: Final = 1e18
 _EMPTY_WORDS: Final = ("", "nan", "null", "none", "na", "n/a", "<na>")
 
 

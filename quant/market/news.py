@@ -74,7 +74,12 @@ def parse_item(
         raise _fault(place, "known_at", "it is before event_time", "check both columns")
     for field, moment in (("event_time", event_time), ("known_at", known_at)):
         if until is not None and moment > until:
-            raise _fault(place, field, f"{moment:%Y-%m-%d %H:%M} is in the future", "correct the clock or the row")
+            raise _fault(
+                place,
+                field,
+                f"{moment:%Y-%m-%d %H:%M} is in the future",
+                "correct the clock or the row",
+            )
     symbol = _text(record.get("symbol")).strip()
     if fault := symbol_fault(symbol):
         raise _fault(place, "symbol", f"{shown(symbol)}: {fault}", SYMBOL_REMEDY)

@@ -33,7 +33,9 @@ def _distinct(symbols: tuple[str, ...]) -> tuple[str, ...]:
 
 def _calendar(name: str) -> str:
     if name not in calendar_names():
-        raise ValueError(f"no calendar is called {shown(name)}; known: {', '.join(calendar_names())}")
+        raise ValueError(
+            f"no calendar is called {shown(name)}; known: {', '.join(calendar_names())}"
+        )
     return name
 
 

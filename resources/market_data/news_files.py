@@ -21,9 +21,7 @@ SUFFIXES: Final = (".csv", ".jsonl", ".ndjson", ".parquet")
 _FIELDS: Final = "event_time, known_at (if it is there), source, symbol, headline, body"
 
 
-def read_news(
-    path: Path, *, now: dt.datetime, until: dt.datetime | None = None
-) -> list[NewsItem]:
+def read_news(path: Path, *, now: dt.datetime, until: dt.datetime | None = None) -> list[NewsItem]:
     """The items of one file, or of every file of news directly in a folder; none after `until`."""
     return [
         parse_item(record, place=place, source=file.stem[:60], now=now, until=until)

@@ -113,7 +113,7 @@ def _shipped(file: str) -> str:
 def _leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Each value; of long lists and of maps keyed by symbols the first two."""
     if isinstance(value, Mapping):
-        is_long = bool(path) and len(value) > 9 or path[-1:] == ("tickers",)
+        is_long = (bool(path) and len(value) > 9) or path[-1:] == ("tickers",)
         for key in list(value)[: 2 if is_long else None]:
             yield from _leaves(value[key], (*path, key))
     elif isinstance(value, list):
@@ -291,4 +291,3 @@ def _stray(folder: Path) -> None:
 
 def _ending(folder: Path) -> None:
     (folder / "limits.yml").write_text("a: 1\n", encoding="utf-8")
-

@@ -55,7 +55,9 @@ PRICE: Final[Mapping[str, tuple[Any, Words]]] = {
     "an underscore": ("1_0", ("number",)),
 }
 VOLUME: Final = {
-    name: told for name, told in PRICE.items() if name not in {"nothing", "NaN", "zero", "minus zero"}
+    name: told
+    for name, told in PRICE.items()
+    if name not in {"nothing", "NaN", "zero", "minus zero"}
 } | {"1e308": (1e308, ("above",))}
 DAY: Final[Mapping[str, tuple[Any, Words]]] = {
     "nothing": (None, ("empty",)),
@@ -239,7 +241,11 @@ SHAPES: Final[Mapping[str, tuple[str, bytes, Words]]] = {
         b'{"event_time": "2024-01-02T00:00:00Z", "symbol": "A", "headline": "\\ud800"}',
         ("surrogate",),
     ),
-    "news: Latin-1": ("news.csv", "event_time,symbol,headline\nZ\u00fc".encode("latin-1"), ("UTF-8",)),
+    "news: Latin-1": (
+        "news.csv",
+        "event_time,symbol,headline\nZ\u00fc".encode("latin-1"),
+        ("UTF-8",),
+    ),
     "news: a Parquet file cut off": ("news.parquet", b"PAR1" + bytes(100), ("Parquet",)),
     "news: a picture": ("news.png", b"\x89PNG\r\n", ("no file of news",)),
 }

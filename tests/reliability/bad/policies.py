@@ -91,7 +91,7 @@ class _Edit:
 
 
 def cases(shop: Workshop) -> Iterator[Case]:
-    """Every leaf with every wrong value, every key twice, unknown or gone, and every file broken."""
+    """Every leaf with every wrong value; keys twice, unknown or gone; every file broken."""
     folder = shop.new_folder()
     for file in POLICY_FILES:
         values = yaml.safe_load(_shipped(file))

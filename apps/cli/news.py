@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from apps.cli.days import day
 from apps.cli.result import Cli, CommandResult
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def ingest(
     with Desk(cli.settings) as desk:
         items: Sequence[NewsItem]
         if path == SYNTHETIC:
-            items = _synthetic(desk, seed, dt.date.fromisoformat(until))
+            items = _synthetic(desk, seed, day(until, option="--until"))
         else:
             now = desk.clock.now()
             items = read_news(Path(path), now=now, until=now)

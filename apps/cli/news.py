@@ -84,10 +84,11 @@ def ingest(
     from resources.desk import Desk
     from resources.market_data.news_files import read_news
 
+    last = day(until, option="--until")
     with Desk(cli.settings) as desk:
         items: Sequence[NewsItem]
         if path == SYNTHETIC:
-            items = _synthetic(desk, seed, day(until, option="--until"))
+            items = _synthetic(desk, seed, last)
         else:
             now = desk.clock.now()
             items = read_news(Path(path), now=now, until=now)

@@ -26,6 +26,17 @@ def check_arguments(arguments: Mapping[str, Any], hints: Mapping[str, Any]) -> N
             _check(label, one, is_symbol=name == "symbol")
 
 
+def check_new_file(path: Path, *, option: str) -> Path:
+    """A path that can be written, asked before the work whose result it is for."""
+    if path.is_dir() or not path.parent.is_dir():
+        fault = "is a folder" if path.is_dir() else "lies in a folder that is not there"
+        raise UsageError(
+            f"{option} holds {shown(path, length_max=200)}, which {fault}",
+            remedy="name a file in a folder that exists",
+        )
+    return path
+
+
 def _check(label: str, value: Any, *, is_symbol: bool) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(

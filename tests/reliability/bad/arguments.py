@@ -182,8 +182,10 @@ def _with(parameters: list[_Parameter], wrong: _Parameter, value: str) -> tuple[
     options: list[str] = []
     places: list[str] = []
     for parameter in parameters:
-        if parameter is not wrong and not parameter.is_required and not (
-            parameter.name in RANGE and wrong.name in RANGE
+        if (
+            parameter is not wrong
+            and not parameter.is_required
+            and not (parameter.name in RANGE and wrong.name in RANGE)
         ):
             continue
         values = (value,) if parameter is wrong else GOOD[parameter.name]
@@ -216,6 +218,8 @@ def _by_hand(shop: Workshop) -> Iterator[Case]:
     entries = {entry.name: entry for entry in COMMANDS}
     folder = shop.new_folder()
     (folder / "notes.txt").write_text("not a folder", encoding="utf-8")
+    (folder / "empty").mkdir()
+    (folder / "good.csv").write_text("symbol,date,close\nAAA,2024-01-02,10\n", encoding="utf-8")
     (folder / "faults.json").write_text('{"rules": [{"fault": "gremlin"}]}', encoding="utf-8")
     for text, (names, words) in LINES.items():
         first, *rest = text.format(folder=folder, long="A" * 300).split(" ")
@@ -250,18 +254,21 @@ def _ask_any(shop: Workshop, line: tuple[str, ...]) -> Refused | None:
 
 
 LINES: Final[Mapping[str, tuple[tuple[str, ...], Words]]] = {
-    "nightly --session 1822-12-28": (("--session", "1822-12-28"), ("session", "before")),
-    "nightly --session 9999-12-31": (("9999-12-31",), ("session", "after")),
-    "nightly --session 2022-12-25": (("2022-12-25",), ("session", "no trading day")),
-    "demo --until 1822-12-28": (("1822-12-28",), ("before", "session")),
-    "demo --until 9999-12-31": (("9999-12-31",), ("after", "session")),
+    "nightly --session 1822-12-28": (("--session", "1822-12-28"), ("before every session",)),
+    "nightly --session 9999-12-31": (("--session", "9999-12-31"), ("after every session",)),
+    "nightly --session 2022-12-25": (("2022-12-25",), ("is not a session",)),
+    "demo --until 1822-12-28": (("--until", "1822-12-28"), ("before every session",)),
+    "demo --until 9999-12-31": (("--until", "9999-12-31"), ("after every session",)),
     "backfill --from 2022-12-28 --to 2022-12-01": (("2022-12-01",), ("before", "after")),
     "backfill --from 2022-12-24 --to 2022-12-25": (("2022-12-24",), ("no session", "no trading")),
     "backfill --from 2022-12-01": (("--to",), ("missing",)),
     "materialize": ((), ("missing",)),
     "materialize nosuch/table": (("nosuch/table",), ("no asset",)),
     "materialize ../../etc": (("../../etc",), ("no asset",)),
-    "materialize forecast/naive --session 2022-12-28 --from 2022-12-01": (("--session",), ("--from",)),
+    "materialize forecast/naive --session 2022-12-28 --from 2022-12-01": (
+        ("--session",),
+        ("--from",),
+    ),
     "why ../../etc/passwd": (("../../etc/passwd",), ("no ",)),
     "why f-{long}": (("f-AAA",), ("no ",)),
     "why f-\u0430\u0430\u0430\u0430\u0430\u0430\u0430\u0430": (("f-",), ("no ",)),
@@ -272,35 +279,31 @@ LINES: Final[Mapping[str, tuple[tuple[str, ...], Words]]] = {
     "impact clean.daily_bars AAPL": ((), ("symbol and a session",)),
     "impact clean.daily_bars AAPL yesterday": (("yesterday",), ("no day",)),
     "impact clean.daily_bars ../x 2022-11-15": (("../x",), ("path",)),
-    "trades --reason ../../etc": (("--reason", "../../etc"), ("is no reason", "no reason")),
-    "refusals --gate ../../etc": (("--gate", "../../etc"), ("no gate",)),
-    "flags set nosuch on": (("nosuch",), ("no model", "not a model", "is no")),
-    "flags set sarimax maybe": (("maybe",), ("on or off",)),
-    "audit sprint --arm regime": (("--arm", "regime"), ("=on", "side")),
-    "audit sprint --model ../x": (("--model", "../x"), ("model",)),
-    "audit sprint --symbols ../x": (("--symbols", "../x"), ("path",)),
-    "audit compare ../x": (("../x",), ("flag",)),
-    "models certify nosuch": (("nosuch",), ("model",)),
-    "models promote garch --role king": (("--role", "king"), ("champion",)),
-    "trials --family ../x": (("--family", "../x"), ("family",)),
+    "flags set nosuch on": (("nosuch",), ("no strategy knows",)),
+    "flags set sarimax maybe": (("maybe",), ("neither on nor off",)),
+    "audit sprint --arm regime": (("regime",), ("no arm",)),
+    "audit sprint --model ../x": (("../x",), ("not audited",)),
+    "audit sprint --symbols ../x": (("../x",), ("path",)),
+    "audit compare ../x": (("../x",), ("no arm",)),
     "gates loosen": (("--by",), ("missing",)),
-    "ready --stage maybe": (("--stage", "maybe"), ("tuning",)),
-    "ready --record barbell=maybe --reason x": (("--record", "barbell=maybe"), ("=on", "on or off")),
-    "ready --record nosuch=on --reason x": (("--record", "nosuch"), ("barbell",)),
+    "ready --stage maybe": (("maybe",), ("no stage",)),
+    "ready --record barbell=maybe --reason x": (("barbell=maybe",), ("no decision",)),
+    "ready --record nosuch=on --reason x": (("nosuch=on",), ("no decision",)),
     "bench nosuch": (("nosuch",), ("benchmark",)),
     "ingest {folder}/nowhere": (("nowhere",), ("no file or folder",)),
-    "ingest {folder}": (("case",), ("holds no table", "no ")),
+    "ingest {folder}/empty": (("empty",), ("holds no table",)),
     "ingest {folder}/faults.json": (("faults.json",), ("no kind of file",)),
-    "ingest sample --map close": (("close",), ("FIELD=COLUMN", "=")),
-    "ingest sample --map colse=Last": (("colse",), ("field",)),
-    "ingest {folder}/notes.txt --timezone Mars/Base": (("Mars/Base",), ("time zone",)),
-    "ingest {folder}/notes.txt --timezone ../../etc/passwd": (("--timezone",), ("time zone",)),
-    "ingest {folder}/notes.txt --currency dollars": (("currency",), ("dollars",)),
-    "ingest {folder}/notes.txt --calendar XXXX": (("XXXX",), ("calendar",)),
-    "ingest {folder}/notes.txt --interval-minutes 0": (("interval",), ("0",)),
+    "ingest sample --map close": (("--map",), ("bundled data",)),
+    "ingest {folder}/good.csv --map close": (("close",), ("FIELD=COLUMN", "=")),
+    "ingest {folder}/good.csv --map colse=Last": (("colse",), ("field",)),
+    "ingest {folder}/good.csv --timezone Mars/Base": (("Mars/Base",), ("time zone",)),
+    "ingest {folder}/good.csv --timezone ../../etc/passwd": (("passwd",), ("time zone",)),
+    "ingest {folder}/good.csv --currency dollars": (("currency",), ("dollars",)),
+    "ingest {folder}/good.csv --calendar XXXX": (("XXXX",), ("calendar",)),
+    "ingest {folder}/good.csv --interval-minutes 0": (("interval",), ("0",)),
     "news ingest {folder}/nowhere": (("nowhere",), ("not there",)),
     "news ingest {folder}/faults.json": (("faults.json",), ("no file of news",)),
-    "news ingest synthetic --until 0001-01-01": (("--until",), ("before", "too early")),
+    "news ingest synthetic --until 0001-01-01": (("--until",), ("before every session",)),
     "synth --symbols 20000 --years 30": (("20000",), ("bars",)),
     "synth --symbols 1 --years 1 --out {folder}": (("case",), ("empty",)),
     "synth --symbols 1 --years 1 --out {folder}/notes.txt": (("notes.txt",), ("folder",)),
@@ -313,24 +316,26 @@ LINES: Final[Mapping[str, tuple[tuple[str, ...], Words]]] = {
     "simulate --seeds 9:3": (("--seeds", "9:3"), ("no seeds",)),
     "simulate --seeds -3": (("--seeds",), ("no seeds",)),
     "simulate --seeds 0:{long}": (("--seeds",), ("no seeds",)),
-    "simulate --seeds 0:1 --days 1 --report {folder}": (("--report",), ("folder", "written")),
-    "simulate --seeds 0:1 --days 1 --report {folder}/no/where.md": (("--report",), ("written",)),
+    "simulate --seeds 0:1 --days 1 --report {folder}": (("--report",), ("is a folder",)),
+    "simulate --seeds 0:1 --days 1 --report {folder}/no/where.md": (("--report",), ("not there",)),
     "broker check nosuch": (("nosuch",), ("broker", "one of")),
     "broker check ../x": (("../x",), ("broker", "one of")),
-    "broker check alpaca --url ftp://127.0.0.1": (("--url",), ("http",)),
-    "broker check alpaca --url http://example.com:80": (("--url",), ("this machine", "loopback")),
-    "broker check alpaca --url http://127.0.0.1:99999": (("--url",), ("port",)),
-    "broker check alpaca --url soon": (("--url",), ("http",)),
-    "broker check alpaca --trial": (("--trial",), ("simulator", "--url")),
+    "broker check alpaca --url ftp://127.0.0.1": (("ftp://",), ("no address",)),
+    "broker check alpaca --url http://example.com:80": (("example.com",), ("loopback",)),
+    "broker check alpaca --url http://127.0.0.1:99999": (("99999",), ("no address",)),
+    "broker check alpaca --url soon": (("soon",), ("no address",)),
+    "broker check alpaca --trial": ((), ("simulator",)),
     "broker check binance": (("PMX_",), ("not set", "key")),
-    "ledger verify --checkpoints {folder}/nowhere": (("nowhere",), ("no such file", "not there")),
-    "ledger verify --checkpoints {folder}": (("case",), ("folder", "read")),
+    "ledger verify --checkpoints {folder}/nowhere": (("nowhere",), ("is no file",)),
+    "ledger verify --checkpoints {folder}": (("case",), ("is no file",)),
     "ledger verify --public-key zz": (("--public-key",), ("hexadecimal",)),
     "up --module no.such.module --check": (("no.such.module",), ("module",)),
     "up --module ../../x --check": (("../../x",), ("module",)),
-    "mode pause --book ../x": (("--book", "../x"), ("book",)),
-    "mode pause": (("--by",), ("who", "--by")),
-    "decisions report --from 1822-01-01": (("--from", "1822-01-01"), ("before", "history")),
-    "decisions report --from 2999-01-01": (("--from", "2999-01-01"), ("after", "no session")),
+    "mode pause --book ../x --by ada --reason y": (("../x",), ("no book",)),
+    "mode pause": ((), ("by somebody",)),
+    "decisions report --from 1822-01-01": (("--from", "1822-01-01"), ("before every session",)),
+    "decisions report --from 2999-01-01": (("--from", "2999-01-01"), ("after every session",)),
+    "decisions report --from 2030-01-02": (("--from", "2030-01-02"), ("bundled prices",)),
+    "decisions report --write {folder}": (("--write",), ("is a folder",)),
     "llm show --since 2999-13-01": (("--since",), ("is no day",)),
 }

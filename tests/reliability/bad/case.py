@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 MESSAGE_LENGTH_MAX: Final = 800
 REMEDY_LENGTH_MIN: Final = 9
-# A remedy of a row is that of the reconciliation that holds the venue because of it.
-ROW: Final = "UnreadableRow"
+# The kind of a refusal that claims nothing that the honest answer does not claim.
+HARMLESS: Final = "HarmlessError"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def complaints(case: Case, refused: Refused | None) -> list[str]:
         "a traceback": refused.has_traceback,
         "control characters": not text.isprintable(),
         "a long message": len(refused.message) > MESSAGE_LENGTH_MAX,
-        "no remedy": refused.kind != ROW and len(refused.remedy) < REMEDY_LENGTH_MIN,
+        "no remedy": len(refused.remedy) < REMEDY_LENGTH_MIN,
         "no class of value": not any(word.lower() in text.lower() for word in case.words),
         **{f"no {name!r}": name not in refused.message for name in case.names},
     }

@@ -1,7 +1,7 @@
 """Wrong policy files: every field of every file of `config/`, replaced by what it may not be."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,15 +78,15 @@ SIGNED: Final = ("trend_deviations_min", "trend_deviations_warn", "stressed_shar
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """A file with one value replaced."""
+    """A file that is written wrong when it is asked for."""
 
     file: str
     path: KeyPath
-    text: str
+    text: Callable[[], str]
 
     def write(self, folder: Path) -> Path:
         path = folder / f"{self.file}.yaml"
-        path.write_text(self.text, encoding="utf-8")
+        path.write_text(self.text(), encoding="utf-8")
         return path
 
 
@@ -99,7 +99,7 @@ def cases(shop: Workshop) -> Iterator[Case]:
             for what, (raw, words) in _wrong(path, value).items():
                 if file == "book" and what == "a number in quotes":
                     continue  # an exact amount may stand in quotes
-                edit = _Edit(file, path, _with(values, path, raw))
+                edit = _Edit(file, path, partial(_with, values, path, raw))
                 yield _case(folder, edit, what, words)
         yield from _keys(folder, file, values)
         yield from _files(folder, file)
@@ -149,6 +149,10 @@ def _with(values: Any, path: KeyPath, raw: str) -> str:
     return text.replace(marker, raw, 1)
 
 
+def _joined(parts: tuple[Any, ...], end: str) -> str:
+    return "".join(map(_yaml, parts)) + end
+
+
 def _yaml(values: Any) -> str:
     """As a person writes it: a value that stands twice is written twice."""
     dumper = type("Plain", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
@@ -186,30 +190,27 @@ def _read(folder: Path, edit: _Edit) -> Refused | None:
 
 def _keys(folder: Path, file: str, values: dict[str, Any]) -> Iterator[Case]:
     for key, value in values.items():
-        twice = _yaml(values) + _yaml({key: value})
-        near = _yaml({**values, f"{key}z": value})
-        merged = _yaml(values) + "<<: {}\n"
-        for what, text, field, words in (
-            ("a key twice", twice, key, ("a second time",)),
-            ("an unknown key", near, f"{key}z", ("unknown key",)),
-            ("a merge", merged, "line", ("merges",)),
+        for what, (parts, end), field, words in (
+            ("a key twice", ((values, {key: value}), ""), key, ("a second time",)),
+            ("an unknown key", (({**values, f"{key}z": value},), ""), f"{key}z", ("unknown key",)),
+            ("a merge", ((values,), "<<: {}\n"), "line", ("merges",)),
         ):
             yield Case(
                 kind=KIND,
                 sample=what,
                 name=f"{file}.yaml: {key}: {what}",
-                ask=partial(_read, folder, _Edit(file, (key,), text)),
+                ask=partial(_read, folder, _Edit(file, (key,), partial(_joined, parts, end))),
                 names=(f"{file}.yaml", field),
                 words=words,
             )
     for key, info in model_of(file).model_fields.items():
         if info.is_required():
-            text = _yaml({k: v for k, v in values.items() if k != key} or {"x": 1})
+            rest = {k: v for k, v in values.items() if k != key} or {"x": 1}
             yield Case(
                 kind=KIND,
                 sample="a missing key",
                 name=f"{file}.yaml: no {key}",
-                ask=partial(_read, folder, _Edit(file, (key,), text)),
+                ask=partial(_read, folder, _Edit(file, (key,), partial(_joined, (rest,), ""))),
                 names=(f"{file}.yaml", key),
                 words=("missing key",),
             )

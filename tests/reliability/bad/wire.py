@@ -198,13 +198,13 @@ def judge(found: Any, good: Any) -> None:
                 remedy="the reconciliation holds the venue until the row can be read",
             )
         if len(found.rows) == len(good.rows) and all(map(claims_no_more, found.rows, good.rows)):
-            raise _SameError
+            raise HarmlessError
         return
     if claims_no_more(found, good):
-        raise _SameError
+        raise HarmlessError
 
 
-class _SameError(VenueError):
+class HarmlessError(VenueError):
     """Another answer with the same meaning."""
 
     def __init__(self) -> None:

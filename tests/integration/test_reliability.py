@@ -4,12 +4,25 @@ Goal 3 is in `execution/test_planted.py`, goal 8 in `tests/unit/execution/test_r
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from quant.execution.broker import VenueOrder
+from quant.execution.commands import Send
+from quant.execution.sending import Sending
+from resources.brokers.once import SubmitOnce
 from tests.reliability import __main__ as runner
-from tests.reliability import keeping, proofs, replays, simulation, tampering
+from tests.reliability import (
+    ambiguity,
+    keeping,
+    proofs,
+    real_sdks,
+    replays,
+    simulation,
+    tampering,
+)
 from tests.reliability.goal import Form, Found
 
 
@@ -26,6 +39,44 @@ def test_a_seed_is_the_same_history_in_every_process() -> None:
     found = replays.run(Form.SHORT)
     assert found.holds, found.notes
     assert (found.figures["identical"], found.figures["different"]) == (3, 0)
+
+
+def test_real_sdks_send_each_order_once() -> None:
+    """Goal 4."""
+    found = real_sdks.run(Form.SHORT)
+    assert found.holds, found.figures
+    assert int(found.figures["kinds of faults"]) >= 15
+
+
+def test_ambiguous_outcomes_become_one_order_each() -> None:
+    """Goal 5: the desk of production, three adapters, every kind of ambiguity once."""
+    found = ambiguity.run(Form.SHORT)
+    assert found.holds, found.notes
+    for venue in ("alpaca", "binance", "ctrader"):
+        injected = found.figures[f"{venue}: ambiguous outcomes injected"]
+        assert found.figures[f"{venue}: orders at the venue"] == injected == 16
+    assert found.figures["connections beyond loopback"] == 0
+
+
+def test_the_judge_sees_a_manager_that_just_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a look-up in manager and adapter Binance gets the same intent twice."""
+
+    def hasty(self: Sending, command: Send, error: object, now: float) -> None:
+        self._again(self._state.lives[command.order.client_order_id], str(error), now)
+
+    def naive(
+        self: SubmitOnce, ticket: object, *, find: object, send: Callable[[], VenueOrder]
+    ) -> VenueOrder:
+        return send()
+
+    monkeypatch.setattr(Sending, "failed", hasty)
+    monkeypatch.setattr(SubmitOnce, "submit", naive)
+    score = ambiguity.Score()
+    with ambiguity.opened_desk("binance", 0) as (desk, told):
+        ambiguity.live(desk, told, ambiguity.CASES[0], 0, score)
+    assert score.counts["orders at the venue"] == 2
+    assert score.wrong["an intent is not exactly one venue order"] == 1
+    assert score.wrong["a second POST before a look-up"] == 1
 
 
 def test_every_change_of_a_journal_is_found_and_a_clean_one_is_left_alone() -> None:

@@ -49,6 +49,19 @@ PROOFS: Final = (
     ),
     Proof(goal=4, module="real_sdks", sources=(*_CORE, *_VENUES, "benchmarks/venue_soak.py")),
     Proof(
+        goal=5,
+        module="ambiguity",
+        sources=(
+            *_CORE,
+            *_LEDGER,
+            *_VENUES,
+            "apps/trader/order_desk.py",
+            "tests/support/manager_bench.py",
+            "tests/support/venue_rig.py",
+            "tests/execution_values.py",
+        ),
+    ),
+    Proof(
         goal=7,
         module="tampering",
         sources=(*_CORE, *_LEDGER, "docs/verify_ledger.py", "tests/execution_values.py"),

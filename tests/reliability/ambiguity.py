@@ -143,10 +143,11 @@ class Desk:
         )
 
     def offer(self, wish: Intent) -> None:
-        self.ledger.append_all([IntentRecorded(intent=wish)])
+        # Recorded through the desk's own ledger, so the desk has to be told.
+        with self.ledger.turn():
+            self.ledger.append_all([IntentRecorded(intent=wish)])
         self.desk.manager.observe(IntentRecorded(intent=wish))
-        self.desk.manager.offer(self.today, around(self.policy), now=self.now)
-        self.desk.run()
+        self.desk.offer(self.today, around(self.policy))
 
     def second(self) -> None:
         self.now += 1.0

@@ -346,7 +346,6 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         examples=(
             "pmx simulate --seeds 0:1000 --days 10 --json",
             "pmx simulate --seeds 17:18 --trace",
-            "pmx simulate --seeds 0:1000 --replays 100 --report docs/reliability-report.md",
         ),
         safety="a simulation leaves nothing behind",
     ),

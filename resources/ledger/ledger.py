@@ -117,18 +117,23 @@ class Ledger(LedgerQueries):
         lock = WriterLock.take(directory, wait_seconds=wait_seconds)
         try:
             tables = open_tables(directory, url)
+        except BaseException:
+            lock.release()
+            raise
+        try:
             index = _Index(tables_head=tables.head())
             journal = Journal.open(
                 directory,
                 clock=clock or SystemClock(),
                 lock=lock,
                 visit=index.take,
-                known=index.tables_head,
+                known=tables.witness or index.tables_head,
                 anchors=checkpoints.anchors(first_hash(directory)) if checkpoints else (),
                 probe=probe,
                 pwrite=pwrite,
             )
         except BaseException:
+            tables.close()
             lock.release()
             raise
         ledger = cls(
@@ -205,7 +210,7 @@ class Ledger(LedgerQueries):
                 if self.checkpoints and self.checkpoints.has_unsigned:
                     self._sign_last()
                 self._journal.close()
-            self._tables.engine.dispose()
+            self._tables.close()
 
     @contextmanager
     def turn(self, *, wait_seconds: float = TURN_WAIT_S) -> Iterator[list[Event]]:

@@ -345,9 +345,48 @@ def test_verification_finds_an_edited_table(tmp_path: Path) -> None:
     _sql(tmp_path / "projection.sqlite", "UPDATE ledger_postings SET amount='1' WHERE seq=2")
     with Ledger.read(tmp_path) as reader:
         problems = " ".join(reader.verify().problems)
+        assert "projection.sqlite is not as its last writer left it" in problems
+        assert reader.book(BOOK).cash == 99_000
+    # Without the seal, as when a writer has died over it, every table is compared.
+    (tmp_path / "projection.seal").unlink()
+    with Ledger.read(tmp_path) as reader:
+        problems = " ".join(reader.verify().problems)
     assert "book paper is not the one the journal gives" in problems
     assert "postings of record 2 sum to" in problems
     assert "fill f-" in problems  # and this fill has no order, which the journal itself shows
+
+
+def test_one_bit_of_the_tables_that_says_another_price_is_not_believed(tmp_path: Path) -> None:
+    """SQLite checks its pages' form and not what they say; the seal tells, and they are rebuilt."""
+    with open_ledger(tmp_path) as ledger:
+        ledger.append_all([opened(), *recorded(intent(7, price="141.17"))])
+        sound = ledger.state_hash()
+    tables = tmp_path / "projection.sqlite"
+    clean = tables.read_bytes()
+    assert b"141.17" in clean
+    tables.write_bytes(clean.replace(b"141.17", b"141.16"))
+    with Ledger.read(tmp_path) as reader:
+        assert reader.state_hash() == sound
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.state_hash() == sound
+        assert ledger.verify().is_sound
+    assert (tmp_path / "damaged-projection.sqlite").exists()
+
+
+def test_a_second_writer_trusts_the_tables_of_a_first_that_lives(tmp_path: Path) -> None:
+    """Nothing is derived again between turns; whoever goes last leaves the seal."""
+    seal = tmp_path / "projection.seal"
+    with open_ledger(tmp_path) as first:
+        with first.turn():
+            first.append_all([opened()])
+        place = (tmp_path / "projection.sqlite").stat().st_ino
+        with open_ledger(tmp_path) as second:
+            second.append_all([opened("second")])
+        assert seal.read_bytes() == b""
+        with first.turn() as told:
+            assert len(told) == 1
+    assert len(seal.read_bytes()) == 64
+    assert (tmp_path / "projection.sqlite").stat().st_ino == place
 
 
 def test_a_disk_that_fails_in_mid_write_leaves_nothing_half(tmp_path: Path) -> None:

@@ -83,6 +83,18 @@ def test_an_intent_is_offered_twice_and_sent_once() -> None:
     assert bench.offer() == []
 
 
+def test_an_intent_that_is_told_a_second_time_is_not_sent_a_second_time() -> None:
+    """Whoever records intents may repeat one to the manager; its order has gone out, and filled."""
+    wish = intent(10)
+    bench, send = sent(wish)
+    bench.settle(send, told(send))
+    bench.manager.on_fill(execution(send, "10"), now=1)
+    bench.manager.observe(IntentRecorded(intent=wish))
+    assert bench.offer() == []
+    assert len(bench.of_kind(OrderSent)) == 1
+    assert bench.state_of(send) is OrderState.FILLED
+
+
 def test_partial_fills_add_up_and_the_last_one_ends_the_order() -> None:
     """Acknowledged, a part, the rest; each told by stream, report and listing at once."""
     bench, send = sent()

@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench planted lock clean
+.PHONY: help run test check format bench planted reliability lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ bench: $(DEV_STAMP) ## every benchmark, ratios as JSON
 
 planted: $(DEV_STAMP) ## plant a hundred defects one by one and say which of them the tests see
 	$(BIN)/python -m tests.planted.plant
+
+reliability: $(DEV_STAMP) ## the long proofs, hours of them, and the page that says what they found
+	$(BIN)/python -m tests.reliability --report docs/reliability-report.md
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header pyproject.toml

@@ -46,6 +46,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         examples=("pmx nightly", "pmx nightly --session 2022-12-28", "pmx nightly --json"),
     ),
     Entry(
+        name="trade",
+        target="apps.cli.trade:run",
+        heading="Every night",
+        summary="Send what the night decided to the book's venue, and see it to its end.",
+        examples=("PMX_BOOK=alpaca pmx trade", "PMX_BOOK=trial pmx trade --minutes 5 --json"),
+        safety="what was sent is on record and may still fill; the same command looks it up",
+    ),
+    Entry(
         name="mode",
         target="apps.cli.mode:run",
         heading="Every night",
@@ -338,7 +346,6 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         examples=(
             "pmx simulate --seeds 0:1000 --days 10 --json",
             "pmx simulate --seeds 17:18 --trace",
-            "pmx simulate --seeds 0:1000 --replays 100 --report docs/reliability-report.md",
         ),
         safety="a simulation leaves nothing behind",
     ),

@@ -1,13 +1,11 @@
 """`pmx simulate`: the production order manager in seeded worlds where everything goes wrong."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from apps.cli.result import Cli, CommandResult
-from apps.cli.texts import check_new_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,19 +64,13 @@ def run(
         int, typer.Option(min=0, help="Live so many of the seeds again, in three processes.")
     ] = 0,
     trace: Annotated[bool, typer.Option("--trace", help="Print every event.")] = False,
-    report: Annotated[
-        Path | None, typer.Option(help="Write the figures as a page, such as docs/x.md.")
-    ] = None,
 ) -> Simulated:
     """Every fault we know, drawn by seed; every invariant checked at every event."""
     import dataclasses
 
-    from apps.simulation.report import page
     from apps.simulation.run import differing_replays, simulate
 
     chosen = _range_of(seeds)
-    if report is not None:
-        check_new_file(report, option="--report")
     with cli.console.progress("worlds", total=len(chosen)) as progress:
         tally = simulate(
             chosen,
@@ -89,14 +81,6 @@ def run(
         )
     again = list(chosen)[:replays]
     differing = differing_replays(again, days) if again else []
-    if report is not None:
-        command = (
-            f"pmx simulate --seeds {seeds} --days {days} --replays {replays} --report {report}"
-        )
-        text = page(
-            tally, seeds=seeds, days=days, replays=replays, differing=differing, command=command
-        )
-        report.write_text(text, encoding="utf-8")
     return Simulated(
         seeds=seeds,
         days=tally.days,

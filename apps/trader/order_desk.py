@@ -1,12 +1,20 @@
 """Drives an order manager against a broker: records first, then asks, then tells the answer.
 
+A decision is made and recorded in one turn of the ledger, in which the manager has heard of all
+that others recorded before: no order leaves on a mode that a person has changed. Calls to the venue
+are made between turns, so that nobody waits for a venue.
+
 Belongs here: carrying commands out, in order, and nothing that a restart would miss, since all that
 matters is in the ledger. Does not belong here: any decision about an order (`quant.execution`), or
 how a vendor is spoken to (`resources.brokers`).
 """
 
+import datetime as dt
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 from quant.core.errors import OrderUnknownError
@@ -18,6 +26,7 @@ from quant.execution.commands import (
     ManagerPolicy,
     ReadFills,
     Send,
+    Surroundings,
     TakeSnapshot,
 )
 from quant.execution.event_base import Event
@@ -27,7 +36,11 @@ from quant.execution.reconcile import VenueView
 
 
 class EventStore(Protocol):
-    """What the desk needs of a ledger: one durable commit."""
+    """What the desk needs of a ledger."""
+
+    def turn(self) -> AbstractContextManager[Sequence[Event]]:
+        """Nobody else writes inside; gives what others have recorded since the last turn."""
+        ...
 
     def append_all(self, events: Sequence[Event]) -> object:
         """On disk when this returns, or not recorded at all."""
@@ -35,7 +48,7 @@ class EventStore(Protocol):
 
 
 class OrderDesk:
-    """One book, one venue, one ledger that is open for writing."""
+    """One book, one venue, one ledger."""
 
     def __init__(
         self,
@@ -56,34 +69,53 @@ class OrderDesk:
         """Seconds that only run forward; a stepped wall clock does not move them."""
         return self._monotonic()
 
-    def run(self) -> int:
-        """Record and carry out all that is wanted now, answers included; how many calls it took."""
-        calls = 0
-        while True:
-            step = self.manager.take()
-            if step.events:
-                self._ledger.append_all(step.events)
-            if not step.commands:
-                return calls
-            for command in step.commands:
-                calls += 1
-                answer = self._carry_out(command)
-                self.manager.settle(command, answer, now=self.now)
+    def offer(self, session: dt.date, around: Surroundings) -> int:
+        """Judge what is pending for `session` and send what passes."""
+        return self.run(lambda: self.manager.offer(session, around, now=self.now))
 
     def tick(self) -> int:
         """Let what is due happen."""
-        self.manager.on_time(now=self.now)
-        return self.run()
+        return self.run(lambda: self.manager.on_time(now=self.now))
+
+    def end_session(self) -> int:
+        """Ask for the end of every order; nothing leaves any more."""
+        return self.run(lambda: self.manager.end_session(now=self.now))
 
     def hear_order(self, report: VenueOrder) -> None:
         """A stream told of an order."""
-        self.manager.on_report(report, now=self.now)
-        self.run()
+        self.run(lambda: self.manager.on_report(report, now=self.now))
 
     def hear_fill(self, fill: VenueFill) -> None:
         """A stream told of an execution."""
-        self.manager.on_fill(fill, now=self.now)
-        self.run()
+        self.run(lambda: self.manager.on_fill(fill, now=self.now))
+
+    def run(self, call: Callable[[], None] = lambda: None) -> int:
+        """`call` the manager, then record and carry out all that it wants; how many calls it took.
+
+        Each answer is recorded before the next call is made.
+        """
+        waiting = deque(self._recorded(call))
+        calls = 0
+        while waiting:
+            command = waiting.popleft()
+            answer = self._carry_out(command)
+            waiting.extend(self._recorded(partial(self._settle, command, answer)))
+            calls += 1
+        return calls
+
+    def _settle(self, command: Command, answer: Answer) -> None:
+        self.manager.settle(command, answer, now=self.now)
+
+    def _recorded(self, call: Callable[[], None]) -> Sequence[Command]:
+        """What is to be done now that all of what `call` decided is on disk."""
+        with self._ledger.turn() as told:
+            for event in told:
+                self.manager.observe(event)
+            call()
+            step = self.manager.take()
+            if step.events:
+                self._ledger.append_all(step.events)
+        return step.commands
 
     def _carry_out(self, command: Command) -> Answer:
         """The broker's answer, or its error as a value: the manager weighs both."""

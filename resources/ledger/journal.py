@@ -89,21 +89,28 @@ def scan(
     *,
     known: Head | None = None,
     anchors: Sequence[Head] = (),
+    after: Head = Head(),
 ) -> Scan:
-    """Walk the chain from its first record, giving each record of each whole commit to `visit`.
+    """Walk the chain and give each record of each whole commit to `visit`.
 
     `known` is the last record that was acknowledged, and `anchors` are records that checkpoints
     name: what is missing up to the last of them is damage, what is broken after it is a torn tail
-    if it looks like one.
+    if it looks like one. The walk begins at the first record, or behind `after` where the caller
+    has read so far before.
     """
     every = (*anchors, known or Head())
     walk = _Walk(
         visit=visit,
         acknowledged=max(every, key=lambda head: head.seq),
         anchors={head.seq: head.hash for head in every},
+        head=after,
+        sound=after,
+        sound_bytes=after.file_bytes,
+        read_bytes=after.file_bytes,
     )
     if path.exists():
         with path.open("rb") as file:
+            os.lseek(file.fileno(), after.file_bytes, os.SEEK_SET)
             for line in _lines(file.fileno()):
                 if not walk.take(line):
                     break
@@ -357,15 +364,45 @@ class Journal:
                 os.close(descriptor)
         self._lock.release()
 
+    def step_aside(self) -> None:
+        """Let other writers in until `step_in`; everything that was read stays known."""
+        self._lock.release()
+
+    def step_in(self, visit: Callable[[Record], None], *, wait_seconds: float) -> None:
+        """Take the writer's place again, and give what others have appended to `visit`."""
+        self._lock = WriterLock.take(self.directory, wait_seconds=wait_seconds)
+        try:
+            with storage_errors(self.directory):
+                self._catch_up(visit)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _catch_up(self, visit: Callable[[Record], None]) -> None:
+        there, ours = self.path.stat(), os.fstat(self._file)
+        if (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+            # Salvaged or restored from a copy: what was read before is of another file.
+            self.damage = "another file has taken the journal's place: open it again"
+        elif ours.st_size < self._size:
+            self.damage = f"the journal has lost what it held up to record {self._head.seq}"
+        elif ours.st_size > self._size:
+            read = Head(seq=self._head.seq, hash=self._head.hash, file_bytes=self._size)
+            known = max(read_head(self.directory) or read, read, key=lambda head: head.seq)
+            self._take_up(scan(self.path, visit, known=known, after=read))
+
     def _load(self, visit: Callable[[Record], None], known: Head, anchors: Sequence[Head]) -> None:
         anchor = max(read_head(self.directory) or Head(), known, key=lambda head: head.seq)
-        found = scan(self.path, visit, known=anchor, anchors=anchors)
+        self._take_up(scan(self.path, visit, known=anchor, anchors=anchors))
+
+    def _take_up(self, found: Scan) -> None:
+        """Go on from what a walk has found."""
         self._head, self._size, self.damage = found.head, found.sound_bytes, found.damage
         if found.damage:
             return  # nothing is touched: what is left is evidence
         with storage_errors(self.directory):
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o640)
-            self._head_file = os.open(self.directory / "head", os.O_RDWR | os.O_CREAT, 0o640)
+            if self._file < 0:
+                self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o640)
+                self._head_file = os.open(self.directory / "head", os.O_RDWR | os.O_CREAT, 0o640)
             if found.torn_bytes:
                 self._cut(found)
             # A commit written but not yet synced when its writer died becomes durable here, before

@@ -6,7 +6,8 @@ ledger is opened, since it takes half a second.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
     from resources.ledger.verify import VerifyReport
 
 __all__ = ["Ledger", "OrderStatus", "Recorded"]
+
+# Another writer holds the ledger for moments; a night that decides, for seconds.
+TURN_WAIT_S: Final = 60.0
+CLOSE_WAIT_S: Final = 1.0
 
 _DAMAGE_REMEDY: Final = (
     "restore the folder from a copy, or keep its sound part with salvage; if PMX_LEDGER_URL was "
@@ -88,6 +93,7 @@ class Ledger(LedgerQueries):
         self._keys = keys
         self.checkpoints = checkpoints
         self._origin = ""
+        self._is_aside = False
 
     @classmethod
     def open(
@@ -111,18 +117,23 @@ class Ledger(LedgerQueries):
         lock = WriterLock.take(directory, wait_seconds=wait_seconds)
         try:
             tables = open_tables(directory, url)
+        except BaseException:
+            lock.release()
+            raise
+        try:
             index = _Index(tables_head=tables.head())
             journal = Journal.open(
                 directory,
                 clock=clock or SystemClock(),
                 lock=lock,
                 visit=index.take,
-                known=index.tables_head,
+                known=tables.witness or index.tables_head,
                 anchors=checkpoints.anchors(first_hash(directory)) if checkpoints else (),
                 probe=probe,
                 pwrite=pwrite,
             )
         except BaseException:
+            tables.close()
             lock.release()
             raise
         ledger = cls(
@@ -197,9 +208,44 @@ class Ledger(LedgerQueries):
         finally:
             if self._journal is not None:
                 if self.checkpoints and self.checkpoints.has_unsigned:
-                    self._sign()
+                    self._sign_last()
                 self._journal.close()
-            self._tables.engine.dispose()
+            self._tables.close()
+
+    @contextmanager
+    def turn(self, *, wait_seconds: float = TURN_WAIT_S) -> Iterator[list[Event]]:
+        """Hold the writer's place for the length of a block only, from the first such block on.
+
+        Gives the events that other writers have recorded since the last turn. Between turns this
+        ledger can be read, and others may write: a switch of mode never waits for a long session.
+        """
+        if self._journal is None:
+            raise UsageError("this ledger was opened to be read", remedy="use Ledger.open")
+        told: list[Event] = []
+
+        def visit(record: Record) -> None:
+            self._keys[record.payload["key"]] = record.seq
+            self._tables.hold(record)
+            told.append(codec.from_payload(record.payload))
+
+        if self._is_aside:
+            self._journal.step_in(visit, wait_seconds=wait_seconds)
+            self._is_aside = False
+        try:
+            if damage := self._journal.damage:
+                self.damage = damage
+                raise LedgerDamagedError(
+                    f"the journal in {self.directory} was damaged while it was open: {damage}",
+                    remedy=_DAMAGE_REMEDY,
+                )
+            yield told
+        finally:
+            try:
+                # The next writer compares the tables with the journal.
+                self._tables.flush()
+            finally:
+                self._is_aside = True
+                self._journal.step_aside()
 
     @property
     def torn(self) -> TornTail | None:
@@ -214,6 +260,8 @@ class Ledger(LedgerQueries):
         """
         if self._journal is None:
             raise UsageError("this ledger was opened to be read", remedy="use Ledger.open")
+        if self._is_aside:
+            raise StateError("another process may be writing now", remedy="record inside a turn")
         payloads = [codec.to_payload(event) for event in events]
         fresh: dict[str, dict[str, Any]] = {}
         for payload in payloads:
@@ -228,6 +276,17 @@ class Ledger(LedgerQueries):
         if self.checkpoints and self.checkpoints.is_due(list(records.values())):
             self._sign()
         return self._recorded(events, payloads, records)
+
+    def _sign_last(self) -> None:
+        if not self._is_aside:
+            self._sign()
+            return
+        # Whoever holds the ledger now signs our records with its own.
+        with (
+            suppress(StorageUnavailableError, LedgerDamagedError),
+            self.turn(wait_seconds=CLOSE_WAIT_S),
+        ):
+            self._sign()
 
     def _sign(self) -> None:
         assert self.checkpoints is not None

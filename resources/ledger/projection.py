@@ -38,6 +38,7 @@ from quant.execution.orders import OrderState, Traced, trace_of
 from quant.market.bars import Basis
 from resources.ledger import tables
 from resources.ledger.journal import GENESIS, Head, Record
+from resources.ledger.seal import Seal
 
 Row = dict[str, Any]
 _BATCH = 2_000
@@ -89,7 +90,22 @@ class Projection:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        # A file of our own is sealed when its last writer goes.
+        self.seal: Seal | None = None
+        # How far tables had come that were not trusted any more.
+        self.witness: Head | None = None
+        # Why a reader derived the tables instead of using those on disk.
+        self.trouble = ""
         self._waiting: list[Record] = []
+
+    def close(self) -> None:
+        """Let go of the database; what lies in its log is moved into its file first."""
+        if self.seal is not None:
+            with suppress(sa.exc.DatabaseError), self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.engine.dispose()
+        if self.seal is not None:
+            self.seal.close()
 
     def create(self) -> None:
         """Make the tables that are not there."""

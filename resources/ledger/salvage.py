@@ -43,10 +43,10 @@ def salvage(directory: Path, *, clock: Clock, url: str | None = None) -> Salvage
     lock = WriterLock.take(directory)
     try:
         tables = open_tables(directory, url)
-        found = _damage_of(directory, tables.head())
+        found = _damage_of(directory, tables.witness or tables.head())
         kept_in = _set_aside(directory, found)
         tables.clear()
-        tables.engine.dispose()
+        tables.close()
     finally:
         lock.release()
     pause = ModeChanged(

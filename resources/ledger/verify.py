@@ -53,6 +53,7 @@ def verify(directory: Path, projection: Projection, *, acknowledged: Head) -> Ve
     found = scan(directory / JOURNAL_NAME, audit.take, known=acknowledged)
     problems = [found.damage] if found.damage else []
     problems += audit.problems
+    problems += [projection.trouble] if projection.trouble else []
     if not found.damage:
         problems += _compare(audit, projection, found.head)
     return VerifyReport(

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -75,6 +76,24 @@ def copy_of_the_code(folder: Path) -> Path:
     return folder
 
 
+class UnsoundError(Exception):
+    """The gate fails without any defect, so that it would see all of them and mean none."""
+
+
+def plant_each(chosen: Sequence[Defect]) -> list[Outcome]:
+    """Plant them one after the other in one copy, and say on standard error who saw each."""
+    with tempfile.TemporaryDirectory(prefix="pmx-planted-") as folder:
+        place = copy_of_the_code(Path(folder))
+        if seen_by := _gate(place, unit_tests=True):
+            raise UnsoundError(f"the sound code does not pass its own gate: {seen_by}")
+        outcomes = []
+        for defect in chosen:
+            outcomes.append(outcome := plant(defect, place))
+            sys.stderr.write(f"{outcome.seen_by or 'NOT SEEN':<12} {outcome.name}\n")
+            sys.stderr.flush()
+    return outcomes
+
+
 def _gate(place: Path, *, unit_tests: bool) -> str:
     command = [sys.executable, "-m", "tests.planted.gate", *(["--unit"] if unit_tests else [])]
     # No bytecode: two texts of one length in one second would be taken for the same.
@@ -96,16 +115,11 @@ def main() -> int:
     parser.add_argument("--name", default="", help="plant defects whose name contains this")
     options = parser.parse_args()
     chosen = [one for one in DEFECTS[options.first :: options.every] if options.name in one.name]
-    with tempfile.TemporaryDirectory(prefix="pmx-planted-") as folder:
-        place = copy_of_the_code(Path(folder))
-        if seen_by := _gate(place, unit_tests=True):
-            sys.stderr.write(f"the sound code does not pass its own gate: {seen_by}\n")
-            return 2
-        outcomes = []
-        for defect in chosen:
-            outcomes.append(outcome := plant(defect, place))
-            sys.stderr.write(f"{outcome.seen_by or 'NOT SEEN':<12} {outcome.name}\n")
-            sys.stderr.flush()
+    try:
+        outcomes = plant_each(chosen)
+    except UnsoundError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     seen = sum(bool(one.seen_by) for one in outcomes)
     share = seen / len(outcomes)
     summary = {

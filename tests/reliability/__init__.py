@@ -1,1 +1,1 @@
-"""The proofs behind docs/reliability-report.md: each in a short form that CI runs and a long one."""
+"""The proofs behind docs/reliability-report.md, in a short form for CI and in a long one."""

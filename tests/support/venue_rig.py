@@ -14,8 +14,8 @@ from apps.simulator.server import Venue, VenueOptions, running
 from quant.core.clock import SteppedClock
 from quant.execution.broker import Broker, OrderKind, OrderTicket, TimeInForce
 from quant.execution.orders import Side
+from quant.execution.venues import Environment
 from resources.brokers.credentials import Credentials
-from resources.brokers.egress import Environment
 
 KEY, SECRET = "simulated-key", "simulated-secret"
 ADAPTERS = ("alpaca", "binance", "ctrader")
@@ -125,10 +125,10 @@ class Rig:
 
 
 @contextmanager
-def rig(adapter: str, **options: Any) -> Iterator[Rig]:
+def rig(adapter: str, *, log: Any = None, seed: int = 7, **options: Any) -> Iterator[Rig]:
     """A venue whose time stands still unless a test moves it."""
     clock = SteppedClock(dt.datetime.now(dt.UTC))
-    venue = Venue(VenueOptions(seed=7, **options), clock=clock)
+    venue = Venue(VenueOptions(seed=seed, **options), clock=clock, log=log)
     with running(venue, {adapter: 0}) as urls:
         made = Rig(adapter=adapter, venue=venue, url=urls[adapter], clock=clock)
         made.connect()

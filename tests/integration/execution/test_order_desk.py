@@ -113,8 +113,7 @@ class Room:
         self.desk = self.open_desk()
 
     def offer(self) -> None:
-        self.desk.manager.offer(TUESDAY, around(), now=self.now)
-        self.desk.run()
+        self.desk.offer(TUESDAY, around())
 
     def wait(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -226,8 +225,23 @@ def test_a_process_that_dies_before_or_after_the_call_doubles_nothing(tmp_path: 
         room.ledger.close()
 
 
+def test_a_pause_by_another_process_is_heard_before_anything_is_decided(room: Room) -> None:
+    """Between two looks at the ledger somebody paused the book: the next offer is refused."""
+    room.desk.tick()
+    pause = ModeChanged(
+        scope="*", mode=Mode.PAUSE, reason="r", changed_by="ada", changed_at=after_close(MONDAY)
+    )
+    with Ledger.open(room.folder) as another:
+        another.append_all([pause])
+    room.offer()
+    assert "submit" not in room.broker.calls
+    [refusal] = room.ledger.refusals(book=BOOK)
+    assert (refusal.gate, room.desk.manager.mode) == ("mode", Mode.PAUSE)
+    assert room.ledger.verify().problems == ()
+
+
 def test_an_emergency_cancels_at_the_venue(tmp_path: Path) -> None:
-    """A limit that rests is taken out; the ledger says why."""
+    """A limit that rests is taken out; another process threw the switch, in between."""
     room = Room(tmp_path / "ledger", intent(200))
     room.offer()
     room.wait(1)
@@ -244,8 +258,8 @@ def test_an_emergency_cancels_at_the_venue(tmp_path: Path) -> None:
         changed_by="ada",
         changed_at=after_close(MONDAY),
     )
-    room.ledger.append_all([emergency])
-    room.desk.manager.observe(emergency)
+    with Ledger.open(room.folder) as another:
+        another.append_all([emergency])
     room.wait(10)
     assert room.venue.open == {}
     assert rests.state is OrderState.CANCELED

@@ -6,14 +6,7 @@ import pytest
 
 from tests.planted.defects import DEFECTS, Defect
 from tests.planted.plant import ROOT, copy_of_the_code, plant, planted
-
-HANDFUL = (
-    "drop the dedupe of executions",
-    "retry a POST that may have landed",
-    "believe an absence within the grace time",
-    "call one moment early",
-    "reserve nothing for what is unknown",
-)
+from tests.reliability.planted_defects import HANDFUL
 
 
 @pytest.fixture(scope="module")

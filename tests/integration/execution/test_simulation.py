@@ -1,7 +1,6 @@
 """The short form of the simulation: every fault, every invariant, the same history every time."""
 
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -90,20 +89,6 @@ def test_a_broken_seed_is_told_with_the_way_to_see_it_again(
     assert "BROKEN  seed 5" in told
     assert "invariant 2: day 0: the venue has -0.01 more in cash" in told
     assert "pmx simulate --seeds 5:6 --days 1 --trace" in told
-
-
-def test_a_report_names_its_command_its_sources_and_its_figures(tmp_path: Path) -> None:
-    """Two reports of the same sources differ in their speed alone."""
-    pages = []
-    for _ in range(2):
-        place = tmp_path / "report.md"
-        words = ["--seeds", "0:2", "--days", "1", "--replays", "1", "--report", str(place)]
-        assert main(["simulate", *words, "--json"]) == 0
-        pages.append([one for one in place.read_text().splitlines() if "a second" not in one])
-    assert pages[0] == pages[1]
-    assert "| violations | 0 |" in pages[0]
-    assert "| seeds lived again in 3 processes | 1, 0 of them differently |" in pages[0]
-    assert f"pmx simulate {' '.join(words)}" in pages[0][2]
 
 
 def test_the_journal_in_memory_has_the_real_lines() -> None:

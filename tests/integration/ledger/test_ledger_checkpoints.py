@@ -6,51 +6,30 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from apps.cli.commands import COMMANDS
 from apps.cli.main import main
-from quant.core.clock import SteppedClock
 from quant.core.errors import LedgerDamagedError, StateError
 from quant.execution import EVERY_BOOK, Mode, ModeChanged
-from resources.ledger import Checkpointer, Ledger, read_checkpoints
+from resources.ledger import Ledger, read_checkpoints
 from resources.ledger.audit import audit_checkpoints
 from resources.ledger.checkpoints import load_key, parse_checkpoint
-from resources.ledger.journal import JOURNAL_NAME, Record, line_of, render, scan
-from tests.execution_values import MONDAY, after_close, intent, opened, recorded
+from resources.ledger.journal import Record, scan
+from tests.execution_values import opened
+from tests.reliability.tampering import (
+    CLOCK,
+    KINDS,
+    exported,
+    mutate,
+    printout,
+    signed_ledger,
+    signer,
+)
 from tests.support.verifier import PATH, load_verifier
 
-CLOCK = SteppedClock(after_close(MONDAY))
-MUTATIONS = 400
-
-
-def signer(home: Path, **options: Any) -> Checkpointer:
-    return Checkpointer(
-        home / "ledger",
-        key_file=home / "keys" / "k",
-        second_place=home / "elsewhere",
-        clock=CLOCK,
-        **options,
-    )
-
-
-def signed_ledger(home: Path, records: int = 30) -> Path:
-    """A ledger in commits of one to three records, signed every eight, and at its close."""
-    drawn = random.Random(3)
-    checkpoints = signer(home, records_max=8)
-    with Ledger.open(home / "ledger", clock=CLOCK, checkpoints=checkpoints) as ledger:
-        ledger.append_all([opened()])
-        while ledger.head().seq < records:
-            batch = [intent(1, salt=str(drawn.random())) for _ in range(drawn.randint(1, 3))]
-            ledger.append_all(recorded(*batch))
-    assert checkpoints.trouble == ""
-    return home / "ledger" / JOURNAL_NAME
-
-
-def exported(home: Path) -> Path:
-    return next((home / "elsewhere").iterdir())
+MUTATIONS_EACH = 40
 
 
 def test_a_ledger_is_signed_as_it_grows_and_both_places_agree(tmp_path: Path) -> None:
@@ -139,81 +118,27 @@ def _records(journal: Path) -> list[Record]:
     return found
 
 
-def _restamp(records: list[Record]) -> bytes:
-    """The whole chain computed again, as anybody can who may write the file."""
-    lines, previous = [], "0" * 64
-    for number, one in enumerate(records, start=1):
-        fresh = render(
-            seq=number,
-            prev_hash=previous,
-            recorded_at=one.recorded_at,
-            left=0,
-            payload=one.payload,
-        )
-        previous = fresh.hash
-        lines.append(line_of(fresh))
-    return b"".join(lines)
-
-
-def mutate(clean: bytes, records: list[Record], drawn: random.Random) -> tuple[str, bytes]:
-    """One way of tampering, at a place drawn at random."""
-    lines = clean.splitlines(keepends=True)
-    at = drawn.randrange(len(lines))
-    other = drawn.choice([i for i in range(len(lines)) if i != at])
-    kind = drawn.choice(
-        ["flip", "delete", "insert", "swap", "truncate", "cut", "append", "rewrite", "drop"]
-    )
-    match kind:
-        case "flip":
-            place, changed = drawn.randrange(len(clean)), bytearray(clean)
-            changed[place] ^= 1 << drawn.randrange(8)
-            return kind, bytes(changed)
-        case "delete":
-            del lines[at]
-        case "insert":
-            lines.insert(at, lines[other])
-        case "swap":
-            lines[at], lines[other] = lines[other], lines[at]
-        case "truncate":
-            lines = lines[:at]
-        case "cut":
-            return kind, clean[: drawn.randrange(len(clean))]
-        case "append":  # a shorter past, and another future of the old length
-            return kind, _restamp([*records[:at], *(records[0] for _ in records[at:])])
-        case "rewrite":
-            payload = {**records[at].payload, "key": "another"}
-            changed_records = list(records)
-            fields = {"seq", "recorded_at", "prev_hash", "left"}
-            values = {name: getattr(records[at], name) for name in fields}
-            changed_records[at] = render(payload=payload, **values)
-            return kind, _restamp(changed_records)
-        case "drop":
-            return kind, _restamp(records[:at] + records[at + 1 :])
-    return kind, b"".join(lines)
-
-
 def test_every_mutation_is_found_by_both_verifiers_against_one_exported_file(
     tmp_path: Path,
 ) -> None:
     """Flips, deletions, insertions, swaps, cuts and whole chains computed again: 100 %."""
     journal = signed_ledger(tmp_path)
-    clean, records = journal.read_bytes(), _records(journal)
-    kept = tmp_path / "printout.jsonl"
-    kept.write_bytes(exported(tmp_path).read_bytes().splitlines(keepends=True)[-1])
+    clean, kept = journal.read_bytes(), printout(tmp_path)
     verifier, drawn = load_verifier(), random.Random(11)
     assert verifier.verify(journal, kept)["sound"]
     assert audit_checkpoints(journal.parent, signer(tmp_path), named=kept).problems == ()
-    seen: dict[str, int] = {}
-    for _ in range(MUTATIONS):
-        kind, changed = mutate(clean, records, drawn)
-        seen[kind] = seen.get(kind, 0) + 1
-        if changed == clean:
-            continue
+    for kind in ("flip", *KINDS) * MUTATIONS_EACH:
+        changed = flip(clean, drawn) if kind == "flip" else mutate(kind, clean, drawn)
         journal.write_bytes(changed)
         assert not verifier.verify(journal, kept)["sound"], kind
         audit = audit_checkpoints(journal.parent, signer(tmp_path), named=kept)
         assert audit.problems, kind
-    assert len(seen) == 9
+
+
+def flip(clean: bytes, drawn: random.Random) -> bytes:
+    changed = bytearray(clean)
+    changed[drawn.randrange(len(clean))] ^= 1 << drawn.randrange(8)
+    return bytes(changed)
 
 
 def test_a_forged_or_rolled_back_file_of_checkpoints_is_found(tmp_path: Path) -> None:

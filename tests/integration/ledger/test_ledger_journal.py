@@ -95,6 +95,58 @@ def test_a_second_writer_is_told_who_holds_the_ledger(tmp_path: Path) -> None:
     open_ledger(tmp_path).close()
 
 
+def test_two_writers_take_turns_and_each_hears_of_the_other(tmp_path: Path) -> None:
+    """What one records the other is told once, in order, and neither waits for the other's end."""
+    one, two, three, four = recorded(*(intent(1, salt=str(number)) for number in range(4)))
+    with open_ledger(tmp_path) as first:
+        with first.turn() as told:
+            first.append_all([opened(), one])
+        assert told == []
+        with pytest.raises(StateError, match="another process may be writing"):
+            first.append_all([two])
+        with open_ledger(tmp_path) as second:
+            second.append_all([two, three])
+            with pytest.raises(StorageUnavailableError), first.turn(wait_seconds=0.0):
+                pass
+        with first.turn() as told:
+            first.append_all([three, four])
+        assert told == [two, three]
+        assert first.head().seq == 5
+        with first.turn() as told:
+            assert told == []
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.verify().is_sound
+        assert len(ledger.intents(book=BOOK)) == 4
+
+
+def test_what_another_writer_left_torn_or_took_away_is_met_in_the_next_turn(tmp_path: Path) -> None:
+    """A killed writer's fragment is cut; a journal that shrank or was exchanged is damage."""
+    path = tmp_path / JOURNAL_NAME
+    for trouble in ("torn", "shorter", "exchanged"):
+        for file in tmp_path.iterdir():
+            file.unlink()
+        with open_ledger(tmp_path) as first:
+            with first.turn():
+                first.append_all([opened(), *recorded(intent(1))])
+            sound = path.read_bytes()
+            if trouble == "torn":
+                path.write_bytes(sound + b'{"hash":"12ab')
+                with first.turn() as told:
+                    assert told == []
+                assert first.torn is not None
+                assert path.read_bytes() == sound
+                continue
+            if trouble == "shorter":
+                os.truncate(path, len(sound) - 10)
+            else:
+                copy = tmp_path / "copy"
+                copy.write_bytes(sound)
+                copy.replace(path)
+            with pytest.raises(LedgerDamagedError, match="while it was open"), first.turn():
+                pass
+            assert first.mode(BOOK) is Mode.PAUSE
+
+
 def test_a_torn_tail_is_cut_kept_and_reported(tmp_path: Path) -> None:
     """What a killed writer left after its last commit was never acknowledged."""
     filled(tmp_path)
@@ -293,9 +345,48 @@ def test_verification_finds_an_edited_table(tmp_path: Path) -> None:
     _sql(tmp_path / "projection.sqlite", "UPDATE ledger_postings SET amount='1' WHERE seq=2")
     with Ledger.read(tmp_path) as reader:
         problems = " ".join(reader.verify().problems)
+        assert "projection.sqlite is not as its last writer left it" in problems
+        assert reader.book(BOOK).cash == 99_000
+    # Without the seal, as when a writer has died over it, every table is compared.
+    (tmp_path / "projection.seal").unlink()
+    with Ledger.read(tmp_path) as reader:
+        problems = " ".join(reader.verify().problems)
     assert "book paper is not the one the journal gives" in problems
     assert "postings of record 2 sum to" in problems
     assert "fill f-" in problems  # and this fill has no order, which the journal itself shows
+
+
+def test_one_bit_of_the_tables_that_says_another_price_is_not_believed(tmp_path: Path) -> None:
+    """SQLite checks its pages' form and not what they say; the seal tells, and they are rebuilt."""
+    with open_ledger(tmp_path) as ledger:
+        ledger.append_all([opened(), *recorded(intent(7, price="141.17"))])
+        sound = ledger.state_hash()
+    tables = tmp_path / "projection.sqlite"
+    clean = tables.read_bytes()
+    assert b"141.17" in clean
+    tables.write_bytes(clean.replace(b"141.17", b"141.16"))
+    with Ledger.read(tmp_path) as reader:
+        assert reader.state_hash() == sound
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.state_hash() == sound
+        assert ledger.verify().is_sound
+    assert (tmp_path / "damaged-projection.sqlite").exists()
+
+
+def test_a_second_writer_trusts_the_tables_of_a_first_that_lives(tmp_path: Path) -> None:
+    """Nothing is derived again between turns; whoever goes last leaves the seal."""
+    seal = tmp_path / "projection.seal"
+    with open_ledger(tmp_path) as first:
+        with first.turn():
+            first.append_all([opened()])
+        place = (tmp_path / "projection.sqlite").stat().st_ino
+        with open_ledger(tmp_path) as second:
+            second.append_all([opened("second")])
+        assert seal.read_bytes() == b""
+        with first.turn() as told:
+            assert len(told) == 1
+    assert len(seal.read_bytes()) == 64
+    assert (tmp_path / "projection.sqlite").stat().st_ino == place
 
 
 def test_a_disk_that_fails_in_mid_write_leaves_nothing_half(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The order manager against a venue that loses, doubles and reorders what it says."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -52,6 +53,17 @@ def find_once(bench: Bench, answer: object) -> None:
     bench.settle(find, answer)
 
 
+def test_what_other_books_trade_is_nothing_to_this_one() -> None:
+    """One ledger holds several books; a fill of another moves no share and no cash of ours."""
+    bench = Bench(intent(10))
+    before = bench.manager.state.state_hash()
+    foreign = fill(Side.BUY, "10", "100")
+    bench.record(FillRecorded(fill=replace(foreign.fill, book="another")))
+    bench.record(IntentRecorded(intent=replace(intent(7, symbol="MSFT"), book="another")))
+    assert bench.manager.state.state_hash() == before
+    assert [send.order.symbol for send in bench.offer()] == ["AAPL"]
+
+
 def test_an_order_is_on_record_before_it_leaves() -> None:
     """One step carries the record and the sending; whoever drives it writes first."""
     bench = Bench(intent(10))
@@ -69,6 +81,18 @@ def test_an_intent_is_offered_twice_and_sent_once() -> None:
     assert bench.offer() == []
     bench.restart()
     assert bench.offer() == []
+
+
+def test_an_intent_that_is_told_a_second_time_is_not_sent_a_second_time() -> None:
+    """Whoever records intents may repeat one to the manager; its order has gone out, and filled."""
+    wish = intent(10)
+    bench, send = sent(wish)
+    bench.settle(send, told(send))
+    bench.manager.on_fill(execution(send, "10"), now=1)
+    bench.manager.observe(IntentRecorded(intent=wish))
+    assert bench.offer() == []
+    assert len(bench.of_kind(OrderSent)) == 1
+    assert bench.state_of(send) is OrderState.FILLED
 
 
 def test_partial_fills_add_up_and_the_last_one_ends_the_order() -> None:

@@ -1,11 +1,9 @@
 """Reconciliation: every difference is explained by a look-up or held, and nothing is invented."""
 
-import itertools
-import random
 from decimal import Decimal
 
-from quant.execution import IntentRecorded, OrderState, RefusalRecorded, Side
-from quant.execution.broker import Listing, UnreadableRow, VenueOrder
+from quant.execution import IntentRecorded, OrderState, RefusalRecorded
+from quant.execution.broker import Listing, UnreadableRow
 from quant.execution.broker_events import (
     Alarm,
     AlarmRaised,
@@ -13,40 +11,15 @@ from quant.execution.broker_events import (
     BreakerChanged,
     ReconciliationRecorded,
 )
-from quant.execution.commands import Find, ReadFills, Send, TakeSnapshot
+from quant.execution.commands import Find, TakeSnapshot
 from quant.execution.reconcile import UNREADABLE, VenueView, reconcile
-from tests.execution_values import fill, intent
+from tests.execution_values import intent
+from tests.reliability import divergences
+from tests.reliability.divergences import holding, snapshot, stranger
+from tests.reliability.goal import Form
 from tests.support.manager_bench import Bench, account, execution, told, view
 
 D = Decimal
-
-
-def stranger(symbol: str = "AAPL", *, name: str = "web-1", filled: str = "0") -> VenueOrder:
-    return VenueOrder(
-        client_order_id=name,
-        venue_order_id="x-" + name,
-        symbol=symbol,
-        side=Side.BUY,
-        quantity=D(10),
-        filled_quantity=D(filled),
-        state=OrderState.PARTIAL if filled != "0" else OrderState.WORKING,
-    )
-
-
-def holding(quantity: str = "20") -> Bench:
-    bench = Bench(intent(10, symbol="MSFT"))
-    bench.record(fill(Side.BUY, quantity, "100"))
-    return bench
-
-
-def snapshot(bench: Bench, answer: VenueView) -> None:
-    commands: list[TakeSnapshot] = []
-    for _ in range(301):
-        bench.wait(1)
-        if commands := bench.take(TakeSnapshot):
-            break
-    [command] = commands
-    bench.settle(command, answer)
 
 
 def test_agreement_is_recorded_once_and_a_repeat_adds_nothing() -> None:
@@ -221,77 +194,12 @@ def test_cash_is_compared_where_nothing_is_on_its_way() -> None:
         assert ("*" in found.held) is is_held
 
 
-KINDS = (
-    "agree", "more", "less", "flat", "flip", "foreign_position", "external", "orphan",
-    "missed_fill", "missed_cancel", "unreadable", "many_external",
-)  # fmt: skip
-
-
-def diverged(kind: str, bench: Bench, send: Send, draw: random.Random) -> VenueView:
-    """What the venue says when it and the ledger have come apart in one of twelve ways."""
-    orders: list[VenueOrder] = [told(send)]
-    positions, fills = {"AAPL": "20"}, []
-    part = str(draw.randint(1, 9))
-    match kind:
-        case "more":
-            positions["AAPL"] = str(20 + draw.randint(1, 50))
-        case "less":
-            positions["AAPL"] = str(20 - draw.randint(1, 19))
-        case "flat":
-            del positions["AAPL"]
-        case "flip":
-            positions["AAPL"] = str(-draw.randint(1, 50))
-        case "foreign_position":
-            positions["XOM"] = part
-        case "external":
-            orders.append(stranger("XOM"))
-        case "orphan":
-            orders.append(stranger("XOM", name="pmx-lost"))
-        case "missed_fill":
-            fills.append(execution(send, part))
-            orders = [told(send, OrderState.PARTIAL, filled=part)]
-            positions["MSFT"] = part
-        case "missed_cancel":
-            orders = []
-        case "unreadable":
-            return UNREADABLE
-        case "many_external":
-            orders += [stranger("XOM", name=f"web-{number}") for number in range(600)]
-    return view(orders=orders, positions=positions, fills=fills)
-
-
-def carry_out(bench: Bench, send: Send, answer: VenueView, kind: str) -> None:
-    """One cycle: the reading, and whatever is looked up because of it."""
-    snapshot(bench, answer)
-    for _ in range(3):
-        for find in bench.finds():
-            ended = kind == "missed_cancel"
-            filled = sum((one.quantity for one in answer.fills.rows), D(0)) if answer.fills else 0
-            state = OrderState.CANCELED if ended else OrderState.WORKING
-            bench.settle(find, told(send, state, filled=str(filled)))
-        for read in bench.take(ReadFills):
-            bench.settle(read, answer.fills)
-
-
-def test_a_thousand_divergences_of_twelve_kinds_are_matched_or_held_in_one_cycle() -> None:
-    """And the second cycle over the same account changes nothing, nor does a restart."""
-    explained = {"agree", "external", "many_external", "missed_fill", "missed_cancel"}
-    for number, kind in zip(range(1_104), itertools.cycle(KINDS), strict=False):
-        if kind == "many_external" and number % 10:
-            continue
-        draw = random.Random(number)
-        bench = holding()
-        [send] = bench.offer()
-        bench.settle(send, told(send))
-        answer = diverged(kind, bench, send, draw)
-        carry_out(bench, send, answer, kind)
-        state = bench.manager.state
-        assert bool(state.held) is (kind not in explained), kind
-        assert state.is_readable is (kind != "unreadable")
-        if kind == "missed_cancel":
-            assert bench.state_of(send) is OrderState.CANCELED
-        before = (state.state_hash(), len(bench.events))
-        carry_out(bench, send, answer, kind)
-        assert (bench.manager.state.state_hash(), len(bench.events)) == before, kind
-        bench.restart()
-        assert bench.manager.state.state_hash() == before[0], kind
+def test_divergences_of_twelve_kinds_are_matched_or_held_in_one_cycle() -> None:
+    """The short form of goal 8: a second cycle changes nothing, nor do two restarts."""
+    found = divergences.run(Form.SHORT)
+    assert found.holds, found.notes
+    assert found.figures["kinds"] == 12
+    explained, held = (found.figures[f"{end} in one cycle"] for end in ("explained", "held"))
+    each = found.figures["of each kind"]
+    assert (explained, held) == (5 * each, 7 * each)
+    assert found.figures["orders wanted of an unreadable venue"] == each

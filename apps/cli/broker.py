@@ -106,7 +106,10 @@ def _venue(venue: str, *, url: str | None, live: bool) -> VenuePolicy:
         raise UsageError("a live venue has its own address", remedy="leave --url out, or --live")
     environment = Environment.LIVE if live else Environment.PAPER
     if url is not None:
+        from resources.brokers.egress import host_of
+
         environment = Environment.SIMULATED
+        host_of(url)  # raises for what is no address
     return VenuePolicy(venue=VenueName(venue), environment=environment, url=url)
 
 

@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 from quant.core.errors import DataError, OrderUnknownError, VenueUnavailableError
@@ -25,6 +26,7 @@ from quant.execution.broker import (
     VenueOrder,
     VenuePosition,
 )
+from quant.execution.budget import CallKind, CallLimits
 from quant.execution.orders import OrderState, Side
 from quant.execution.venue_rules import VenueRules, require_allowed
 from quant.execution.venues import Environment
@@ -69,6 +71,10 @@ class CcxtOptions:
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 12.0
     resend_after_s: float = RESEND_AFTER_S
+    # Where the count of calls lies that all processes of this host share; None counts alone.
+    calls_folder: Path | None = None
+    # None: the venue's own, and none at all in the simulator.
+    limits: CallLimits | None = None
 
 
 class CcxtSpotBroker:
@@ -78,6 +84,7 @@ class CcxtSpotBroker:
         import ccxt
 
         from resources.brokers.session import Timeouts, VenueSession
+        from resources.brokers.shared_calls import SharedCalls, limits_in
 
         self.options = options or CcxtOptions()
         self.dialect = dialect_of(self.options.exchange_id)
@@ -86,7 +93,12 @@ class CcxtSpotBroker:
         limits = Timeouts(
             connect_s=self.options.connect_timeout_s, read_s=self.options.read_timeout_s
         )
-        self._session = VenueSession(guard, timeouts=limits)
+        calls = SharedCalls(
+            self.name,
+            limits_in(self.options.environment, self.dialect.limits, self.options.limits),
+            folder=self.options.calls_folder,
+        )
+        self._session = VenueSession(guard, timeouts=limits, calls=calls, weigh=self.dialect.weigh)
         self._exchange: Any = getattr(ccxt, self.dialect.exchange_id)(
             {
                 "apiKey": credentials.key_id,
@@ -137,21 +149,23 @@ class CcxtSpotBroker:
                 rule="market_buy",
                 remedy="buy with a limit, such as the ask, and ioc",
             )
-        return self._once.submit(
-            ticket,
-            find=lambda: self.find(ticket.client_order_id, symbol=ticket.symbol),
-            send=lambda: self._send(ticket),
-        )
+        with self._session.meant_for(CallKind.SEND):
+            return self._once.submit(
+                ticket,
+                find=lambda: self.find(ticket.client_order_id, symbol=ticket.symbol),
+                send=lambda: self._send(ticket),
+            )
 
     def cancel(self, client_order_id: str, *, symbol: str) -> VenueOrder:
         """See the port; a cancel that comes too late answers with what the order became."""
         self.connect()
         number_or_none = None
-        if not self.dialect.finds_by_client_id:
-            number_or_none = self.find(client_order_id, symbol=symbol).venue_order_id
-        with contextlib.suppress(OrderNotFoundError, OrderRejectedError):
-            self._write("cancel_order", number_or_none, symbol, self._by_name(client_order_id))
-        return self.find(client_order_id, symbol=symbol)
+        with self._session.meant_for(CallKind.CANCEL):
+            if not self.dialect.finds_by_client_id:
+                number_or_none = self.find(client_order_id, symbol=symbol).venue_order_id
+            with contextlib.suppress(OrderNotFoundError, OrderRejectedError):
+                self._write("cancel_order", number_or_none, symbol, self._by_name(client_order_id))
+            return self.find(client_order_id, symbol=symbol)
 
     def find(self, client_order_id: str, *, symbol: str) -> VenueOrder:
         """See the port."""

@@ -90,7 +90,7 @@ def test_no_minute_ever_holds_more_than_the_share_of_cancels(
         now += pause
         spent, wait = take(spent, LIMITS, kind, weight, now)
         if wait and waits:
-            now += wait
+            now += wait + 1e-6
             spent, wait = take(spent, LIMITS, kind, weight, now)
             assert wait == 0
         if not wait:

@@ -67,6 +67,8 @@ class Dialect:
     require_safe_key: Callable[[Any, Environment], None]
     # How much one address may ask, and what a request counts for.
     limits: CallLimits = _CAUTIOUS
+    # Whether a request is refused when its time is not the venue's.
+    stamps_requests: bool = False
     weigh: Callable[[str, str], int] = lambda _method, _url: 1
 
 
@@ -136,11 +138,14 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
             "fetchMargins": False,
             "fetchCurrencies": False,
             "warnOnFetchOpenOrdersWithoutSymbol": False,
+            # The venue's own default; ccxt's is twice that, which would hide a drift.
+            "recvWindow": 5_000,
         },
         has_rows=lambda body: isinstance(body, list),
         require_safe_key=_binance_key,
         limits=VENUE_LIMITS["binance"],
         weigh=binance_weight,
+        stamps_requests=True,
     ),
     "kraken": Dialect(
         exchange_id="kraken",

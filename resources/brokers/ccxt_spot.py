@@ -394,7 +394,7 @@ class CcxtSpotBroker:
         self._watch.compared()
 
     def _prove_clock(self) -> None:
-        """A signed question that changes nothing: only where the venue takes it, an order leaves."""
+        """A signed question that changes nothing; an order leaves only where the venue takes it."""
         try:
             self._once_only("fetch_open_orders", (self.options.symbols[0],), changes=False)
         except _ClockRefusedError as error:

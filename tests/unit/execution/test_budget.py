@@ -36,8 +36,8 @@ def test_the_wait_is_until_enough_of_the_oldest_calls_are_a_minute_old() -> None
     spent, _ = take(Spent(), LIMITS, READ, 50, 100.0)
     spent, _ = take(spent, LIMITS, READ, 10, 130.0)
     _, wait = take(spent, LIMITS, READ, 10, 140.0)
-    assert wait == 20.0  # the first fifty leave the window at 160
-    again, wait = take(spent, LIMITS, READ, 10, 160.0)
+    assert wait == 21.0  # the first fifty leave the window at 161
+    again, wait = take(spent, LIMITS, READ, 10, 161.0)
     assert (wait, again.used()) == (0.0, 20)
 
 
@@ -70,7 +70,7 @@ def test_after_a_restart_of_the_host_old_calls_never_were_and_a_silence_is_kept_
 def test_a_lost_count_is_a_full_one() -> None:
     for kind in CallKind:
         _, wait = take(full(LIMITS, 100.0), LIMITS, kind, 1, 101.0)
-        assert wait == 59.0
+        assert wait == 60.0
 
 
 CALLS = st.lists(

@@ -369,7 +369,9 @@ class CcxtSpotBroker:
 
     def _timed(self, method: str, values: tuple[Any, ...], *, changes: bool) -> Any:
         """One call; refused for its timestamp, it is made once more with a measured clock."""
-        if self._watch.needs_comparing():
+        if self._watch.has_stepped():
+            self._watch.is_trusted = False
+        if self._watch.has_stepped() or self._watch.is_old():
             self._compare_clocks()
         if changes and not self._watch.is_trusted:
             self._prove_clock()

@@ -27,8 +27,8 @@ class ClockWatch:
         self._monotonic = monotonic
         self._apart: float | None = None
         self._compared_at = 0.0
-        # False from a refusal that a fresh comparison did not cure, until the venue takes a
-        # signed question again.
+        # False after a step, or a refusal that a fresh comparison did not cure, until the venue
+        # takes a signed question again.
         self.is_trusted = True
 
     def compared(self) -> None:
@@ -36,10 +36,12 @@ class ClockWatch:
         self._compared_at = self._monotonic()
         self._apart = self._wall() - self._compared_at
 
-    def needs_comparing(self) -> bool:
-        """Whether the clock was set since, or the comparison is too old to rely on."""
+    def has_stepped(self) -> bool:
+        """Whether somebody has set the clock since."""
         if self._apart is None:
             return False  # not connected yet: connecting compares
-        now = self._monotonic()
-        has_stepped = abs(self._wall() - now - self._apart) > STEP_S_MAX
-        return has_stepped or now - self._compared_at > AGE_S_MAX
+        return abs(self._wall() - self._monotonic() - self._apart) > STEP_S_MAX
+
+    def is_old(self) -> bool:
+        """Whether the comparison is too old to rely on."""
+        return self._apart is not None and self._monotonic() - self._compared_at > AGE_S_MAX

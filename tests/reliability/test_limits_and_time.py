@@ -1,4 +1,4 @@
-"""The short form of goal 12: an hour of three bots behind one address, and thirty steps of clocks."""
+"""The short form of goal 12: an hour of three bots behind one address, thirty steps of clocks."""
 
 from tests.reliability import limits_and_time
 from tests.reliability.goal import Form

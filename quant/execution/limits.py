@@ -8,6 +8,7 @@ since an unknown exposure is not a small one. Reductions always pass.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from quant.core.policy import Policy
 
@@ -23,6 +24,9 @@ class TradeLimitsPolicy(Policy):
     correlated_at: Decimal = Decimal("0.8")
     correlated_max: Decimal | None = None
     trades_a_day_max: int | None = None
+
+
+NO_LIMITS: Final = TradeLimitsPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from resources.brokers.once import SubmitOnce
 from tests.reliability import __main__ as runner
 from tests.reliability import (
     ambiguity,
+    crashes,
     keeping,
     proofs,
     real_sdks,
@@ -77,6 +78,17 @@ def test_the_judge_sees_a_manager_that_just_tries_again(monkeypatch: pytest.Monk
     assert score.counts["orders at the venue"] == 2
     assert score.wrong["an intent is not exactly one venue order"] == 1
     assert score.wrong["a second POST before a look-up"] == 1
+
+
+def test_what_was_acknowledged_survives_kills_power_cuts_and_a_bad_disk() -> None:
+    """Goal 6: processes killed at steps and at random, lost writes, tables cut short or flipped."""
+    found = crashes.run(Form.SHORT)
+    assert found.holds, found.notes
+    assert int(found.figures["kills (signal 9)"]) >= 20
+    assert int(found.figures["acknowledged records, told by those that died"]) > 300
+    assert found.figures["acknowledged records that were lost"] == 0
+    assert found.figures["intents that became two orders"] == 0
+    assert found.figures["damaged or unsealed tables derived again"] == 16
 
 
 def test_every_change_of_a_journal_is_found_and_a_clean_one_is_left_alone() -> None:

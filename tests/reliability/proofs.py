@@ -62,6 +62,22 @@ PROOFS: Final = (
         ),
     ),
     Proof(
+        goal=6,
+        module="crashes",
+        sources=(
+            *_CORE,
+            *_LEDGER,
+            "resources/brokers",
+            "apps/trader",
+            "apps/simulator",
+            "tests/reliability/crash_points.py",
+            "tests/reliability/lost_writes.py",
+            "tests/integration/ledger/crash_world.py",
+            "tests/support/manager_bench.py",
+            "tests/execution_values.py",
+        ),
+    ),
+    Proof(
         goal=7,
         module="tampering",
         sources=(*_CORE, *_LEDGER, "docs/verify_ledger.py", "tests/execution_values.py"),

@@ -21,6 +21,12 @@ CUTS = {Form.SHORT: 20, Form.LONG: 1_000}
 HARMS = {Form.SHORT: 16, Form.LONG: 1_000}
 LOST = ("an acknowledged record is lost", "an acknowledged record is lost to a power cut")
 GAPS = ("a journal has a gap", "a journal is damaged", "a ledger is damaged after a power cut")
+BELIEVED = (
+    "damage was not found",
+    "damage stayed in the tables",
+    "damage was taken for a writer's death",
+    "a reader believed damage",
+)
 DOUBLED = "an intent became two orders"
 
 
@@ -53,7 +59,8 @@ def _found(form: Form, counts: Counter[str], wrong: Counter[str]) -> Found:
     kills = {name: count for name, count in sorted(counts.items()) if name.startswith("kills ")}
     lost = sum(wrong[one] for one in LOST)
     gaps = sum(wrong[one] for one in GAPS)
-    others = wrong.total() - lost - gaps - wrong[DOUBLED]
+    believed = sum(wrong[one] for one in BELIEVED)
+    others = wrong.total() - lost - gaps - believed - wrong[DOUBLED]
     harms = {f"tables harmed: {one}": counts[one] for one in sorted(counts) if "sqlite" in one}
     return Found(
         goal=6,
@@ -81,9 +88,7 @@ def _found(form: Form, counts: Counter[str], wrong: Counter[str]) -> Found:
             "of these, refused until salvaged": counts["refused until salvaged"],
             **harms,
             "damaged or unsealed tables derived again": counts["derived again"],
-            "damaged tables that were believed": wrong["damage was not found"]
-            + wrong["a reader believed damage"]
-            + wrong["damage stayed in the tables"],
+            "damaged tables that were believed": believed,
             "anything wrong beside these": others,
         },
         notes=(

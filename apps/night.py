@@ -27,7 +27,8 @@ from resources.telemetry import switch_off
 if TYPE_CHECKING:
     import dagster as dg
 
-    from apps.trader.paper_session import TradeSummary
+    from apps.trader.session_events import TradeSummary
+    from quant.execution.book import Book
 
 
 # The event log keeps everything; a person at the terminal wants the result.
@@ -122,6 +123,7 @@ class NightRunner:
     ) -> NightResult:
         """Both halves of one night, with the trader between them; `on_step` hears what is done."""
         self._require_order(session)
+        self._require_opened()
         self._stand_after(session)
         collected = self.run_job("collect", session)
         on_step("bars collected and judged")
@@ -165,15 +167,27 @@ class NightRunner:
                 "it recomputes research and trades nothing",
             )
 
+    def _require_opened(self) -> None:
+        """Said before a night's work and not after it."""
+        from assets.order.decide import require_no_venue
+
+        if self._book is None:
+            require_no_venue(self.desk)
+
     @property
     def last_traded(self) -> dt.date | None:
         """The last session of the book, if it has any."""
+        book = self._book
+        return None if book is None else book.closed_session
+
+    @property
+    def _book(self) -> "Book | None":
+        """The book as the ledger has it; None before its opening."""
         if not (self._settings.paths.ledger / "journal.jsonl").exists():
             return None
         with self.desk.ledger() as ledger:
-            if self._settings.book not in ledger.books():
-                return None
-            return ledger.book(self._settings.book).closed_session
+            name = self._settings.book
+            return ledger.book(name) if name in ledger.books() else None
 
 
 def range_tags(first: dt.date, last: dt.date) -> dict[str, str]:

@@ -22,9 +22,9 @@ from typing import Any
 from apps.simulator.server import VenueOptions
 from quant.execution.broker import OrderTicket
 from quant.execution.orders import Side
+from quant.execution.venues import Environment
 from resources.brokers.alpaca import AlpacaBroker, AlpacaOptions
 from resources.brokers.credentials import Credentials
-from resources.brokers.egress import Environment
 from resources.settings import project_root
 
 REPETITIONS = 400

@@ -30,8 +30,9 @@ from quant.execution.broker import (
     VenueOrder,
 )
 from quant.execution.orders import OrderState, Side
+from quant.execution.venues import Environment
 from resources.brokers.credentials import Credentials
-from resources.brokers.egress import Environment, no_egress
+from resources.brokers.egress import no_egress
 
 SHORT_ORDERS = 300
 # Long enough for the read lag below, short enough for a soak.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from quant.core.clock import Clock, SystemClock
 from quant.market.calendars import session_close
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from resources.quality import Quality
     from resources.tracking_outbox import TrackingOutbox
     from resources.warehouse import LakeLocation, Provenance, Warehouse
+
+
+# Other writers, such as a trader or a switch of mode, hold the ledger for moments.
+LEDGER_WAIT_S: Final = 60.0
 
 
 class Desk:
@@ -216,14 +220,18 @@ class Desk:
 
     @contextmanager
     def ledger(self, *, write: bool = False) -> Iterator["Ledger"]:
-        """The ledger; a writer holds its lock, so keep the block short."""
+        """The ledger; a writer holds its lock, so keep the block short, or write in turns."""
         from resources.ledger.ledger import Ledger
 
         folder, url = self.settings.paths.ledger, self.settings.ledger_url
         if write:
             # The journal says when it was written, whatever moment a replay stands in.
             with Ledger.open(
-                folder, url=url, clock=SystemClock(), checkpoints=self.checkpointer()
+                folder,
+                url=url,
+                clock=SystemClock(),
+                checkpoints=self.checkpointer(),
+                wait_seconds=LEDGER_WAIT_S,
             ) as ledger:
                 yield ledger
         else:

@@ -27,6 +27,7 @@ P = TypeVar("P", bound=Policy)
 POLICY_FILES: Final[dict[str, str]] = {
     "barbell": "quant.portfolio.barbell:BarbellPolicy",
     "book": "quant.execution.book:BookPolicy",
+    "brokers": "quant.execution.venues:BrokersPolicy",
     "capital": "quant.portfolio.capital:CapitalPolicy",
     "costs": "quant.signals.costs:CostPolicy",
     "exits": "quant.execution.exits:ExitPolicy",

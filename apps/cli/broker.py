@@ -13,12 +13,11 @@ import typer
 
 from apps.cli.result import Cli, CommandResult
 from quant.core.errors import UsageError
+from quant.execution.venues import Environment, VenueName, VenuePolicy
 
 if TYPE_CHECKING:
     from quant.execution.broker import Broker, VenueOrder
-    from resources.brokers.credentials import Credentials
 
-VENUES: Final = ("alpaca", "binance", "kraken", "coinbase")
 TRIAL_SYMBOLS: Final = {"alpaca": ("AAPL", Decimal(1)), "binance": ("BTC/USDT", Decimal("0.001"))}
 
 
@@ -62,7 +61,7 @@ class BrokerChecked(CommandResult):
 
 def run(
     cli: Cli,
-    venue: Annotated[str, typer.Argument(help=f"One of {', '.join(VENUES)}.")],
+    venue: Annotated[str, typer.Argument(help=f"One of {', '.join(VenueName)}.")],
     *,
     url: Annotated[
         str | None, typer.Option(help="Address of a `pmx venue` on this machine.")
@@ -78,7 +77,9 @@ def run(
             "a trial order goes to the simulator only",
             remedy="start `pmx venue` and give its address with --url",
         )
-    broker = connect(cli, venue, url=url, live=live)
+    from apps.trader.venues import connect
+
+    broker = connect(cli.settings, _venue(venue, url=url, live=live))
     sent = _trial(broker, *TRIAL_SYMBOLS[venue]) if trial else None
     account, positions, orders = broker.account(), broker.positions(), broker.open_orders()
     return BrokerChecked(
@@ -95,42 +96,18 @@ def run(
     )
 
 
-def connect(cli: Cli, venue: str, *, url: str | None, live: bool) -> "Broker":
-    """The adapter of `venue` in the environment that was asked for."""
-    from resources.brokers.egress import Environment
-
-    if venue not in VENUES:
+def _venue(venue: str, *, url: str | None, live: bool) -> VenuePolicy:
+    """What the words on the command line name."""
+    if venue not in set(VenueName):
         raise UsageError(
-            f"there is no broker {venue!r}", remedy=f"choose one of: {', '.join(VENUES)}"
+            f"there is no broker {venue!r}", remedy=f"choose one of: {', '.join(VenueName)}"
         )
     if url is not None and live:
         raise UsageError("a live venue has its own address", remedy="leave --url out, or --live")
     environment = Environment.LIVE if live else Environment.PAPER
     if url is not None:
         environment = Environment.SIMULATED
-    credentials = _credentials(cli, venue, is_simulated=url is not None)
-    if venue == "alpaca":
-        from resources.brokers.alpaca import AlpacaBroker, AlpacaOptions
-
-        return AlpacaBroker(credentials, AlpacaOptions(environment=environment, url=url))
-    from resources.brokers.ccxt_spot import CcxtOptions, CcxtSpotBroker
-
-    options = CcxtOptions(exchange_id=venue, environment=environment, url=url)
-    broker = CcxtSpotBroker(credentials, options)
-    broker.connect()
-    return broker
-
-
-def _credentials(cli: Cli, venue: str, *, is_simulated: bool) -> "Credentials":
-    """The simulator gets its own made-up key, never a real one."""
-    from resources.brokers.credentials import Credentials, credentials_of
-
-    if not is_simulated:
-        return credentials_of(cli.settings, venue)
-    from apps.simulator.server import VenueOptions
-
-    options = VenueOptions()
-    return Credentials(options.key_id, options.secret)
+    return VenuePolicy(venue=VenueName(venue), environment=environment, url=url)
 
 
 def _trial(broker: "Broker", symbol: str, quantity: Decimal) -> "VenueOrder":

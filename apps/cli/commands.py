@@ -46,6 +46,14 @@ COMMANDS: Final[tuple[Entry, ...]] = (
         examples=("pmx nightly", "pmx nightly --session 2022-12-28", "pmx nightly --json"),
     ),
     Entry(
+        name="trade",
+        target="apps.cli.trade:run",
+        heading="Every night",
+        summary="Send what the night decided to the book's venue, and see it to its end.",
+        examples=("PMX_BOOK=alpaca pmx trade", "PMX_BOOK=trial pmx trade --minutes 5 --json"),
+        safety="what was sent is on record and may still fill; the same command looks it up",
+    ),
+    Entry(
         name="mode",
         target="apps.cli.mode:run",
         heading="Every night",

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from resources.desk import Desk
     from resources.ledger import Ledger
 
-# A nightly run holds the ledger for moments only; a switch must not fail because of it.
-WAIT_S = 60.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modes(CommandResult):
@@ -84,22 +81,13 @@ def run(
 def _change(
     desk: "Desk", mode: Mode | None, *, scope: str, by: str, reason: str, resets: bool
 ) -> None:
-    from quant.core.clock import SystemClock
-    from resources.ledger import Ledger
-
     if not by.strip() or not reason.strip():
         raise UsageError(
             "a mode is changed by somebody and for a reason",
             remedy="add --by NAME --reason 'why': both stand in the ledger for good",
         )
     moment = desk.clock.now()
-    with Ledger.open(
-        desk.settings.paths.ledger,
-        url=desk.settings.ledger_url,
-        clock=SystemClock(),
-        checkpoints=desk.checkpointer(),
-        wait_seconds=WAIT_S,
-    ) as ledger:
+    with desk.ledger(write=True) as ledger:
         if scope != EVERY_BOOK:
             ledger.book(scope)  # raises where there is no such book
         events: list[Event] = []

@@ -5,7 +5,9 @@ Belongs here: options, ports and the words at the start. The venue is `apps.simu
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +17,9 @@ from apps.cli.result import Cli, CommandResult
 from quant.core.errors import StorageUnavailableError, UsageError
 
 if TYPE_CHECKING:
+    from apps.simulator.instruments import Instrument
     from apps.simulator.server import Venue
+    from resources.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +66,46 @@ def run(
         float | None, typer.Option(min=0, help="Stop by itself after this long.")
     ] = None,
 ) -> None:
-    """Serve every protocol until Ctrl-C."""
+    """Serve every protocol until Ctrl-C; stocks begin at this home's last closes."""
     from apps.simulator.faults import FaultFile, read_faults
     from apps.simulator.server import Venue, VenueOptions
 
     told = read_faults(faults) if faults else FaultFile()
     path = events or cli.settings.paths.logs / "venue.jsonl"
     with _opened(path) as stream:
-        venue = Venue(VenueOptions(seed=seed, faults=told), log=stream)
+        options = VenueOptions(seed=seed, faults=told)
+        listed = _with_closes(options.instruments, _last_closes(cli.settings))
+        venue = Venue(replace(options, instruments=listed), log=stream)
         ports = {"alpaca": alpaca, "binance": binance, "ctrader": ctrader}
         asyncio.run(_serve(cli, venue, ports, path, seconds))
+
+
+def _last_closes(settings: "Settings") -> dict[str, Decimal]:
+    """What this home's symbols were last worth; nothing where there is no lake yet."""
+    from quant.core.money import price as exact_price
+    from resources.desk import Desk
+
+    if not (settings.paths.catalog.exists() or settings.catalog_url):
+        return {}
+    with Desk(settings) as desk:
+        rows = desk.warehouse.rows(
+            "SELECT symbol, arg_max(close, session) FROM clean.daily_bars "
+            "WHERE close > 0 AND basis = ? GROUP BY symbol ORDER BY symbol",
+            [str(desk.universe.basis)],
+        )
+    return {symbol: exact_price(close) for symbol, close in rows}
+
+
+def _with_closes(
+    shipped: "Iterable[Instrument]", closes: "Mapping[str, Decimal]"
+) -> "tuple[Instrument, ...]":
+    """Stocks begin at their last closes, so that orders decided on them meet their prices."""
+    from apps.simulator.instruments import stock
+
+    others = [one for one in shipped if one.symbol not in closes or one.is_crypto]
+    coins = {one.symbol for one in others if one.is_crypto}
+    stocks = [stock(name, str(close)) for name, close in closes.items() if name not in coins]
+    return (*stocks, *others)
 
 
 @contextlib.contextmanager

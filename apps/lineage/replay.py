@@ -29,7 +29,8 @@ from apps.lineage.trail import (
     Trail,
 )
 from quant.core.errors import StateError
-from quant.execution.orders import Fill, Intent
+from quant.core.money import cash as to_cents
+from quant.execution.orders import Fill, Intent, Order
 from resources.code_versions import code_version
 
 if TYPE_CHECKING:
@@ -292,7 +293,10 @@ class Replay:
         return problems[0] if problems else ""
 
     def _fill(self, case: _Case) -> Difference | None:
-        """The fill, matched again against the bar that its session brought."""
+        """The fill, matched again against the bar that its session brought.
+
+        What a venue filled is its own word, which nobody can compute: its money is added up again.
+        """
         from apps.trader.desk_session import costs_of
         from quant.execution.paper import match
 
@@ -301,6 +305,8 @@ class Replay:
             return None
         fill, order = subject.fill.record, subject.order.record
         case.has_read(fill, FILLS)
+        if fill.is_told:
+            return _told_money(fill, order, case) or self._mirrored(case, FILLS, fill)
         reference = self._opens(order.valid_session).get(order.symbol)
         costs = costs_of(self.lakes.desk)(order.symbol)
         derived = match(order, reference, costs=costs, sequence=fill.sequence)
@@ -357,6 +363,23 @@ def planned(trail: Trail) -> list[tuple[str, int | None]]:
     if subject.fill is not None and isinstance(subject.fill.record, Fill):
         plan.append((FILLS, int(subject.fill.record.snapshot_id)))
     return plan
+
+
+def _told_money(fill: Fill, order: Order, case: _Case) -> Difference | None:
+    """What follows from a venue's quantity and price, since those two are not ours to derive."""
+    source = f"execution {fill.execution_id}" if fill.execution_id else "a sum that it told"
+    case.note(f"quantity and price of the fill are the venue's word ({source})")
+    against = (fill.price - order.reference_price) * order.side.sign * fill.quantity
+    derived = replace(
+        fill,
+        side=order.side,
+        symbol=order.symbol,
+        reference_price=order.reference_price,
+        slippage_amount=to_cents(against),
+        # What was inferred from a sum is what the sum was worth, to the cent.
+        notional=fill.notional if fill.is_inferred else to_cents(fill.quantity * fill.price),
+    )
+    return compare_records(FILLS, fill.fill_id, fill, derived)
 
 
 def _with_code(difference: Difference, row: Row) -> Difference:

@@ -7,11 +7,14 @@ import json
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from apps.lineage.lakes import Row, as_date
 from quant.execution.orders import Fill, Intent, Order, Refusal
 from quant.signals.costs import BPS
+
+# A model may keep a hundred numbers; nobody reads them in a sentence.
+PARAMETERS_SHOWN: Final = 8
 
 
 def bps(fraction: float) -> str:
@@ -155,10 +158,13 @@ def of_forecast(row: Row) -> str:
 
 
 def of_fit(row: Row) -> str:
-    """Parameters and the window they come from."""
+    """The first parameters and the window they come from; all of them are in JSON."""
     if row["error"]:
         return f"no parameters: {row['reason']}"
-    params = ", ".join(f"{name} {value:.4g}" for name, value in json.loads(row["params"]).items())
+    named = [f"{name} {value:.4g}" for name, value in json.loads(row["params"]).items()]
+    params = ", ".join(named[:PARAMETERS_SHOWN])
+    if len(named) > PARAMETERS_SHOWN:
+        params += f" and {len(named) - PARAMETERS_SHOWN} more"
     observed = json.loads(row["diagnostics"]).get("observations", "?")
     return (
         f"{row['model']} fitted after {row['fit_as_of']} on {observed} returns since "

@@ -1,7 +1,8 @@
-"""The paper session on a desk: which prices, actions and costs one session meets.
+"""A session on a desk at night: filled on paper, or closed where a venue has filled it.
 
-Belongs here: reading what the market did from the warehouse. Does not belong here: the steps of a
-session (`paper_session`) or the arithmetic of a fill (quant.execution.paper).
+Belongs here: reading what the market did from the warehouse: prices, actions and costs. Does not
+belong here: the steps of a session (`paper_session`, `venue_session`) or the arithmetic of a fill
+(quant.execution.paper).
 """
 
 import datetime as dt
@@ -9,16 +10,20 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from apps.trader.paper_session import TradeSummary, trade_session
+from apps.trader.paper_session import trade_session
+from apps.trader.session_events import TradeSummary
+from apps.trader.venue_session import VenueSession, close_session
 from quant.core.money import price as exact_price
 from quant.execution.actions import ActionKind, CorporateAction
 from quant.execution.book import BookPolicy
 from quant.execution.paper import PaperCostPolicy, PriceReference
+from quant.execution.venues import BrokersPolicy, VenuePolicy
 from quant.market.calendars import session_open
 from quant.signals.costs import CostPolicy, CostPrior
 from resources.desk import Desk
 
 if TYPE_CHECKING:
+    from quant.execution.broker import Broker
     from resources.ledger.ledger import Ledger
 
 
@@ -31,6 +36,18 @@ def trade_on_desk(desk: Desk, session: dt.date) -> TradeSummary | None:
     with desk.ledger(write=True) as ledger:
         if desk.settings.book not in ledger.books() or _began_with(ledger, desk, session):
             return None
+        venue = desk.policy("brokers", BrokersPolicy).venue_of(desk.settings.book)
+        if venue is not None:
+            return close_session(
+                ledger,
+                desk.settings.book,
+                session,
+                venue=venue.label,
+                price_of=closes.get,
+                actions=known_actions(desk, session),
+                run_id=provenance.run_id,
+                code_version=provenance.code_version,
+            )
         return trade_session(
             ledger,
             desk.settings.book,
@@ -44,6 +61,25 @@ def trade_on_desk(desk: Desk, session: dt.date) -> TradeSummary | None:
             run_id=provenance.run_id,
             code_version=provenance.code_version,
         )
+
+
+def session_at_venue(
+    desk: Desk, ledger: "Ledger", broker: "Broker", venue: VenuePolicy, session: dt.date
+) -> VenueSession:
+    """The session of the desk's book at its venue, with what the gates have to know."""
+    provenance = desk.provenance(run_id=f"trader:{session}", stage="order")
+    return VenueSession(
+        ledger=ledger,
+        book=desk.settings.book,
+        session=session,
+        venue=venue,
+        broker=broker,
+        policy=desk.policy("book", BookPolicy),
+        costs_of=costs_of(desk),
+        actions=known_actions(desk, session),
+        run_id=provenance.run_id,
+        code_version=provenance.code_version,
+    )
 
 
 def _began_with(ledger: "Ledger", desk: Desk, session: dt.date) -> bool:

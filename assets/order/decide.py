@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from assets.order.exits import exit_intents, judged_positions
+from quant.core.errors import StateError
 from quant.core.money import price as exact_price
 from quant.core.money import quantity as whole_steps
 from quant.execution.book import Book, BookPolicy
@@ -27,6 +28,7 @@ from quant.execution.events import (
     VerdictRecorded,
 )
 from quant.execution.orders import Intent, LedgerHead, Refusal
+from quant.execution.venues import BrokersPolicy
 from quant.market.calendars import next_session
 from quant.portfolio.sizing import SizingPolicy, needs_trade
 from quant.signals.router import Source
@@ -138,8 +140,19 @@ def decide_orders(
     return Decided(events=[*leaving, *ends], exits=judged)
 
 
+def require_no_venue(desk: Desk) -> None:
+    """A book at a venue begins with its account's cash, which only the trader can read."""
+    venue = desk.policy("brokers", BrokersPolicy).venue_of(desk.settings.book)
+    if venue is not None:
+        raise StateError(
+            f"book {desk.settings.book} trades at {venue.label} and was never opened",
+            remedy="run `pmx trade` first: it opens the book with the account's cash",
+        )
+
+
 def book_opening(desk: Desk) -> BookOpened:
     """The paper book of this installation, on the universe's price basis."""
+    require_no_venue(desk)
     policy = desk.policy("book", BookPolicy)
     return BookOpened(
         book=desk.settings.book,

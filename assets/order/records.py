@@ -97,13 +97,12 @@ def order_records(
     )
     require_publishable(fills, report)
     yield suite_check(fills, report)
-    scopes = dict.fromkeys(frames, sessions) | {"exits": decided}
-    frames["exits"] = exits_frame(judged)
+    # Books share these tables: what one of them writes leaves the rows of the others alone.
+    scopes = {table: {"session": sessions, "book": [book]} for table in frames}
+    frames["exits"], scopes["exits"] = exits_frame(judged), {"session": decided, "book": [book]}
     for table, scope in scopes.items():
         frame = frames[table]
-        written = desk.warehouse.publish(
-            f"order.{table}", frame, provenance, scope={"session": scope}
-        )
+        written = desk.warehouse.publish(f"order.{table}", frame, provenance, scope=scope)
         yield dg.MaterializeResult(
             asset_key=dg.AssetKey(["order", table]),
             metadata={

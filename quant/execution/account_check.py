@@ -23,6 +23,8 @@ class AccountCheck:
         self._policy = policy
         self._asked_at: float | None = None
         self._done_at = float("-inf")
+        # Whether this process has read the whole account; before that nothing is known.
+        self.has_read = False
 
     def ask(self, now: float) -> bool:
         """Read the account now, unless that is under way or forbidden."""
@@ -43,6 +45,7 @@ class AccountCheck:
     def answered(self, view: VenueView, now: float) -> None:
         """It was read; sooner than usual again when not all of it could be, since it holds us."""
         self._asked_at, self._done_at = None, now
+        self.has_read = self.has_read or view.is_whole
         if not view.is_whole:
             self._done_at += self._policy.lookup_every_s - self._policy.snapshot_every_s
 

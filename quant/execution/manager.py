@@ -73,6 +73,11 @@ class OrderManager:
         """The session whose orders may leave; None between sessions."""
         return self._sending.open_session
 
+    @property
+    def has_read_account(self) -> bool:
+        """Whether the whole account was read since this manager began."""
+        return self._account.has_read
+
     def take(self) -> Step:
         """Hand over what has gathered since the last call."""
         return self._recorder.take()

@@ -98,6 +98,8 @@ class ManagerState:
 
     def _fill(self, event: FillRecorded) -> None:
         fill = event.fill
+        if fill.book != self.name:
+            return
         self.book = apply(self.book, event)
         key = (fill.strategy, fill.symbol)
         held = self.strategy_shares.get(key, ZERO)

@@ -185,6 +185,11 @@ class Fill(Traced):
         if self.notional < 0 or self.fee_amount < 0:
             raise DataError(f"fill {self.fill_id} has a negative notional or fee")
 
+    @property
+    def is_told(self) -> bool:
+        """Whether a venue told it; otherwise the paper engine made it from a bar."""
+        return bool(self.execution_id) or self.is_inferred
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal(Traced):

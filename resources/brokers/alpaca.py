@@ -28,8 +28,9 @@ from quant.execution.broker import (
 )
 from quant.execution.orders import OrderState, Side
 from quant.execution.venue_rules import VenueRules, require_allowed
+from quant.execution.venues import Environment
 from resources.brokers.credentials import Credentials
-from resources.brokers.egress import HOSTS, Environment, HostGuard
+from resources.brokers.egress import HOSTS, HostGuard
 from resources.brokers.once import RESEND_AFTER_S, DuplicateOrderError, SubmitOnce
 from resources.brokers.rows import ROW_ERRORS, listing, number
 

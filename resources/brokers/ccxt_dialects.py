@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from quant.core.errors import UsageError
 from quant.execution.broker import OrderRejectedError, VenueAuthError
-from resources.brokers.egress import Environment
+from quant.execution.venues import Environment
 
 _OURS: Final = re.compile(r"pmx-([0-9a-f]{28})")
 # Kraken takes 32 hexadecimal digits or 18 characters; four digits stand for "pmx-".

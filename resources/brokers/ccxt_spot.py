@@ -27,10 +27,11 @@ from quant.execution.broker import (
 )
 from quant.execution.orders import OrderState, Side
 from quant.execution.venue_rules import VenueRules, require_allowed
+from quant.execution.venues import Environment
 from resources.brokers.ccxt_dialects import dialect_of
 from resources.brokers.ccxt_errors import Outcome, error_for, outcome_of, told
 from resources.brokers.credentials import Credentials
-from resources.brokers.egress import Environment, HostGuard
+from resources.brokers.egress import HostGuard
 from resources.brokers.once import RESEND_AFTER_S, SubmitOnce
 from resources.brokers.rows import ROW_ERRORS, listing, number
 

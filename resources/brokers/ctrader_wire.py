@@ -22,8 +22,9 @@ from quant.execution.broker import (
     RateLimitedError,
     VenueAuthError,
 )
+from quant.execution.venues import Environment
 from resources.brokers.credentials import Credentials
-from resources.brokers.egress import HOSTS, Environment, HostGuard
+from resources.brokers.egress import HOSTS, HostGuard
 from resources.brokers.once import DuplicateOrderError
 from resources.brokers.quiet import quieten
 

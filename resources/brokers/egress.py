@@ -9,20 +9,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from quant.core.errors import PmxError, UsageError
-
-
-class Environment(StrEnum):
-    """Whose money it is: nobody's, the venue's play money, or yours."""
-
-    SIMULATED = "simulated"
-    PAPER = "paper"
-    LIVE = "live"
-
+from quant.execution.venues import Environment
 
 HOSTS: Final[Mapping[tuple[str, Environment], frozenset[str]]] = {
     ("alpaca", Environment.PAPER): frozenset({"paper-api.alpaca.markets"}),

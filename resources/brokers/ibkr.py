@@ -28,7 +28,8 @@ from quant.execution.broker import (
     VenuePosition,
 )
 from quant.execution.orders import OrderState, Side
-from resources.brokers.egress import Environment, is_loopback
+from quant.execution.venues import Environment
+from resources.brokers.egress import is_loopback
 from resources.brokers.once import RESEND_AFTER_S, SubmitOnce
 from resources.brokers.rows import ROW_ERRORS, listing, number
 

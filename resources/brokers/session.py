@@ -166,7 +166,9 @@ class VenueSession(requests.Session):
         )
 
     def _unavailable(self, what: str) -> VenueUnavailableError:
-        return VenueUnavailableError(f"{self.guard.venue} {what}", remedy="ask again later")
+        simulated = self.guard.redirect_to
+        remedy = f"is `pmx venue` running at {simulated}?" if simulated else "ask again later"
+        return VenueUnavailableError(f"{self.guard.venue} {what}", remedy=remedy)
 
 
 def _is_unsent(error: requests.exceptions.ConnectionError) -> bool:

@@ -13,10 +13,11 @@ import pytest
 from quant.core.errors import VenueUnavailableError
 from quant.execution.broker import OrderKind, OrderRejectedError, OrderTicket, TimeInForce
 from quant.execution.orders import Side
+from quant.execution.venues import Environment
 from resources.brokers.alpaca import AlpacaBroker, AlpacaOptions
 from resources.brokers.ccxt_spot import CcxtOptions, CcxtSpotBroker
 from resources.brokers.credentials import Credentials
-from resources.brokers.egress import HOSTS, EgressRefusedError, Environment, no_egress
+from resources.brokers.egress import HOSTS, EgressRefusedError, no_egress
 
 KEYS = Credentials("key", "c2VjcmV0")
 OURS = "pmx-0123456789abcdef0123456789ab"

@@ -17,10 +17,11 @@ from quant.execution.broker import (
     VenuePosition,
 )
 from quant.execution.orders import OrderState, Side
+from quant.execution.venues import Environment
 from resources.brokers.credentials import Credentials
 from resources.brokers.ctrader import CTraderBroker, CTraderOptions, _net
 from resources.brokers.ctrader_wire import CTraderError, Tokens, meaning
-from resources.brokers.egress import Environment, no_egress
+from resources.brokers.egress import no_egress
 from tests.loopback import refusing_address
 from tests.support.venue_rig import Rig, rig
 

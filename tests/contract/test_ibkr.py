@@ -21,7 +21,7 @@ from quant.execution.broker import (
     VenueAuthError,
 )
 from quant.execution.orders import OrderState, Side
-from resources.brokers.egress import Environment
+from quant.execution.venues import Environment
 from resources.brokers.ibkr import STATES, IbkrBroker, IbkrOptions, connect
 
 

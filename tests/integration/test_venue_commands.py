@@ -83,7 +83,7 @@ def test_a_venue_is_traded_from_another_process_and_logs_every_event(
         (("broker", "check", "nosuch"), 2, "alpaca"),
         (("broker", "check", "alpaca", "--trial"), 2, "--url"),
         (("broker", "check", "alpaca", "--url", "https://api.alpaca.markets"), 2, "pmx venue"),
-        (("broker", "check", "alpaca", "--url", "http://127.0.0.1:1"), 8, "later"),
+        (("broker", "check", "alpaca", "--url", "http://127.0.0.1:1"), 8, "pmx venue"),
         (("venue", "--faults", "/nowhere.json"), 2, "path"),
     ],
 )

@@ -14,8 +14,8 @@ from apps.simulator.server import Venue, VenueOptions, running
 from quant.core.clock import SteppedClock
 from quant.execution.broker import Broker, OrderKind, OrderTicket, TimeInForce
 from quant.execution.orders import Side
+from quant.execution.venues import Environment
 from resources.brokers.credentials import Credentials
-from resources.brokers.egress import Environment
 
 KEY, SECRET = "simulated-key", "simulated-secret"
 ADAPTERS = ("alpaca", "binance", "ctrader")

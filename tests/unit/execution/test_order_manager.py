@@ -1,5 +1,6 @@
 """The order manager against a venue that loses, doubles and reorders what it says."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -50,6 +51,17 @@ def shares(bench: Bench, symbol: str = "AAPL") -> Decimal:
 def find_once(bench: Bench, answer: object) -> None:
     [find] = bench.finds()
     bench.settle(find, answer)
+
+
+def test_what_other_books_trade_is_nothing_to_this_one() -> None:
+    """One ledger holds several books; a fill of another moves no share and no cash of ours."""
+    bench = Bench(intent(10))
+    before = bench.manager.state.state_hash()
+    foreign = fill(Side.BUY, "10", "100")
+    bench.record(FillRecorded(fill=replace(foreign.fill, book="another")))
+    bench.record(IntentRecorded(intent=replace(intent(7, symbol="MSFT"), book="another")))
+    assert bench.manager.state.state_hash() == before
+    assert [send.order.symbol for send in bench.offer()] == ["AAPL"]
 
 
 def test_an_order_is_on_record_before_it_leaves() -> None:

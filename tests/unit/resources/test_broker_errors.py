@@ -17,10 +17,10 @@ from quant.execution.broker import (
 )
 from quant.execution.orders import OrderState, Side
 from quant.execution.venue_rules import require_allowed
+from quant.execution.venues import Environment
 from resources.brokers import alpaca, ccxt_errors
 from resources.brokers.ccxt_dialects import DIALECTS, dialect_of
 from resources.brokers.ccxt_errors import BY_CLASS, Outcome, error_for, outcome_of
-from resources.brokers.egress import Environment
 from resources.brokers.once import DuplicateOrderError
 
 

@@ -1,0 +1,72 @@
+"""Which books trade at a venue, whose money that is, and how a session there is paced.
+
+Belongs here: the policy of `config/brokers.yaml`. Does not belong here: how a venue is reached
+(`resources.brokers`), or keys, which are in the environment alone.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from quant.core.policy import Policy
+from quant.execution.commands import ManagerPolicy
+
+
+class Environment(StrEnum):
+    """Whose money it is: nobody's, the venue's play money, or yours."""
+
+    SIMULATED = "simulated"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class VenueName(StrEnum):
+    """The venues that a book can be traded at by name."""
+
+    ALPACA = "alpaca"
+    BINANCE = "binance"
+    KRAKEN = "kraken"
+    COINBASE = "coinbase"
+
+
+class VenuePolicy(Policy):
+    """One book's venue. There is no stream: the account is read every few seconds instead."""
+
+    venue: VenueName
+    environment: Environment = Environment.PAPER
+    # Only a simulated venue has an address of its own, and only on this machine.
+    url: str | None = None
+    # What a fill is charged where the venue does not tell: never zero for not knowing.
+    untold_fee_bps: Decimal = Field(default=Decimal("0.3"), ge=0)
+    read_account_every_s: PositiveFloat = 5.0
+    # The first reading of the account has to succeed within this time, or nothing is sent.
+    first_reading_timeout_s: PositiveFloat = 60.0
+    # At the end of a session what is open is cancelled, and this long its end is waited for.
+    end_timeout_s: NonNegativeFloat = 60.0
+    # An order is believed never to have arrived when it could not be found for so long.
+    grace_s: PositiveFloat = 90.0
+
+    @property
+    def label(self) -> str:
+        """The venue and environment, such as alpaca-paper."""
+        return f"{self.venue}-{self.environment}"
+
+    def manager_policy(self) -> ManagerPolicy:
+        """The order manager's timing at this venue."""
+        return ManagerPolicy(
+            snapshot_every_s=self.read_account_every_s,
+            untold_fee_bps=self.untold_fee_bps,
+            grace_s=self.grace_s,
+        )
+
+
+class BrokersPolicy(Policy):
+    """Books by name; a book that is not named is filled by the paper engine."""
+
+    books: Mapping[str, VenuePolicy] = Field(default_factory=dict)
+
+    def venue_of(self, book: str) -> VenuePolicy | None:
+        """The venue that `book` trades at, if any."""
+        return self.books.get(book)

@@ -23,7 +23,7 @@ from tests.planted.defects import DEFECTS, Defect
 
 ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = ("quant", "resources", "apps", "tests", "docs", "pyproject.toml")
-GATE_TIMEOUT_S: Final = 120
+GATE_TIMEOUT_S: Final = 240
 SHARE_MIN: Final = 0.95
 # Exit codes of the gate, so that it is known who has seen the defect.
 SEEN_BY: Final = {0: "", 3: "simulation", 4: "unit tests", 5: "ledger tests"}

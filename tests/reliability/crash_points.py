@@ -150,7 +150,7 @@ def kill_paper(work: Path, score: Score, *, every: int, again: int) -> None:
                 more = life_of(lambda there, f=folder, n=step: paper(f, Killer(at=n), there))
                 # A recovery has fewer steps than a whole life: some end before theirs.
                 if is_killed(more):
-                    _count(more, score, "kills inside a recovery of one")
+                    _count(more, score, "kills inside a recovery of a paper session")
                 told += more
             last = life_of(lambda there, f=folder: paper(f, Killer(at=-1), there))
             score.require(last[-3] == expected, "a paper session ended in another state")
@@ -431,10 +431,10 @@ def main(work: Path, form: str, seed: int) -> None:
             work,
             control,
             score,
-            every=1 if is_long else 24,
+            every=1 if is_long else 33,
             at_random=150 if is_long else 2,
         )
-    kill_paper(work, score, every=1 if is_long else 17, again=3 if is_long else 1)
+    kill_paper(work, score, every=1 if is_long else 26, again=3 if is_long else 1)
     kill_writer(work, score, times=150 if is_long else 10)
     sys.stdout.write(json.dumps({"counts": score.counts, "wrong": +score.wrong}))
 

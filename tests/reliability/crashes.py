@@ -16,7 +16,7 @@ from tests.reliability.goal import Form, Found
 
 ROOT = Path(__file__).parents[2]
 SEED = 6
-KILLS_MIN = {Form.SHORT: 20, Form.LONG: 500}
+KILLS_MIN = {Form.SHORT: 15, Form.LONG: 500}
 CUTS = {Form.SHORT: 20, Form.LONG: 1_000}
 HARMS = {Form.SHORT: 16, Form.LONG: 1_000}
 LOST = ("an acknowledged record is lost", "an acknowledged record is lost to a power cut")

@@ -42,7 +42,7 @@ POLICY = ManagerPolicy()
 NO_FEE = (FeeTier(volume_from=Decimal(0), maker_bps=Decimal(0), taker_bps=Decimal(0)),)
 SIZES = {"alpaca": "7", "binance": "0.012", "ctrader": "3000"}
 # A hung answer takes real time; the adapter waits so long for it.
-READ_TIMEOUT_S = 0.5
+READ_TIMEOUT_S = 1.0
 # Longer than anything may take: a lost request, its proof of absence, and a second one.
 PATIENCE_S = 400
 

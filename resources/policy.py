@@ -234,7 +234,10 @@ def _explain(detail: dict[str, Any], where: KeyPath, model: type[BaseModel]) -> 
     expected = _EXPECTED.get(kind) or _lower(str(detail["msg"]).removeprefix("Value error, "))
     if kind in _EXPECTED:
         return f"found {_kind(detail['input'])}, needs {expected}", f"write {expected}"
-    return f"found {_kind(detail['input'])}: {expected}", f"change {path_text(where)} accordingly"
+    return (
+        f"found {_kind(detail['input'])}: {expected}",
+        f"change {path_text(where) or 'the file'} accordingly",
+    )
 
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli.result import Cli, CommandResult
-from apps.cli.texts import check_new_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +71,6 @@ def run(
     from apps.simulation.run import differing_replays, simulate
 
     chosen = _range_of(seeds)
-    if report is not None:
-        check_new_file(report, option="--report")
     with cli.console.progress("worlds", total=len(chosen)) as progress:
         tally = simulate(
             chosen,

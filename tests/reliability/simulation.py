@@ -38,8 +38,8 @@ def run(form: Form) -> Found:
             **faults,
         },
         notes=(
-            "Events are messages, calls, answers, wishes and records. The invariants, and what each "
-            "fault means, are in [Execution](execution.md). The "
+            "Events are messages, calls, answers, wishes and records. The invariants, and what "
+            "each fault means, are in [Execution](execution.md). The "
             "journal is in memory here, with the lines, hashes and keys of the one on disk; "
             "goal 6 speaks of the disk.",
             *(

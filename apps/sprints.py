@@ -57,6 +57,7 @@ def run_sprint(
     from quant.governance.records import AuditCounted
     from quant.governance.sprints import audit_of, counted
 
+    _rival_of(model)  # a word that is no model is no hypothesis either, and is not counted
     journal, name = journal_of(desk), variant(model, arm)
     with journal.trial(
         family=f"audit.{model}",
@@ -195,14 +196,19 @@ def _lifts(audits: "Sequence[Audit]") -> "pd.Series | None":
     return series if len(series) > 3 and series.std() > 0 else None
 
 
-def _audits(desk: Desk, name: str, model: str, symbols: Sequence[str]) -> "list[Audit]":
-    from quant.governance.audits import audits_of
-
-    against = AGAINST.get(model)
-    if against is None:
+def _rival_of(model: str) -> str:
+    """What the model is measured against."""
+    if model not in AGAINST:
         raise UsageError(
             f"{model!r} is not audited", remedy=f"choose one of: {', '.join(sorted(AGAINST))}"
         )
+    return AGAINST[model]
+
+
+def _audits(desk: Desk, name: str, model: str, symbols: Sequence[str]) -> "list[Audit]":
+    from quant.governance.audits import audits_of
+
+    against = _rival_of(model)
     scores = desk.warehouse.read(
         "SELECT session, symbol, model, horizon_days, error, squared_error, regime "
         "FROM audit.forecast_scores "

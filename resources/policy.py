@@ -38,6 +38,7 @@ POLICY_FILES: Final[dict[str, str]] = {
     "limits": "quant.portfolio.limits:LimitsPolicy",
     "llm": "resources.language.policy:LlmPolicy",
     "mssa_rl": "quant.forecasting.ssa_policy:MssaRlPolicy",
+    "order_limits": "quant.execution.limits:TradeLimitsPolicy",
     "quality": "quant.market.quality_rules:QualityPolicy",
     "samossa": "quant.forecasting.ssa_policy:SsaPolicy",
     "signals": "quant.signals.edge:EdgePolicy",
@@ -233,7 +234,10 @@ def _explain(detail: dict[str, Any], where: KeyPath, model: type[BaseModel]) -> 
     expected = _EXPECTED.get(kind) or _lower(str(detail["msg"]).removeprefix("Value error, "))
     if kind in _EXPECTED:
         return f"found {_kind(detail['input'])}, needs {expected}", f"write {expected}"
-    return f"found {_kind(detail['input'])}: {expected}", f"change {path_text(where)} accordingly"
+    return (
+        f"found {_kind(detail['input'])}: {expected}",
+        f"change {path_text(where) or 'the file'} accordingly",
+    )
 
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> list[str]:

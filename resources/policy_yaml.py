@@ -22,6 +22,8 @@ BYTES_MAX: Final = 1_000_000
 # In C, twenty times as fast, wherever PyYAML was built with it.
 _FAST_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEPTH_MAX: Final = 40
+# No amount, count or rate of a policy comes near; arithmetic on more loses cents, then overflows.
+NUMBER_MAX: Final = 10**12
 
 # YAML 1.1, which PyYAML speaks, reads 010 as 8 and 16:00 as 960.
 _AMBIGUOUS_NUMBER = re.compile(r"[-+]?0[0-7_]+|[-+]?\d[\d_]*(:[0-5]?\d)+(\.\d*)?")
@@ -207,6 +209,10 @@ def _key(node: yaml.Node, path: KeyPath) -> str:
             key=path_text(path),
             remedy="write `name: value`; merges and compound keys are not supported",
         )
+    if fault := _fault(str(node.value)):
+        found, remedy = fault
+        place = path_text(path)
+        raise YamlRefusedError(f"a key with {found}", line=_line(node), key=place, remedy=remedy)
     # The text as written: a ticker such as ON or NO stays a name and does not become true or false.
     return str(node.value)
 
@@ -224,14 +230,21 @@ def _scalar(node: yaml.Node, path: KeyPath) -> Any:
         )
     else:
         value = _construct(node, path)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise YamlRefusedError(
-            "a number that is not finite",
-            line=_line(node),
-            key=path_text(path),
-            remedy="write a finite number",
-        )
+    if fault := _fault(value):
+        found, remedy = fault
+        raise YamlRefusedError(found, line=_line(node), key=path_text(path), remedy=remedy)
     return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def _fault(value: Any) -> tuple[str, str] | None:
+    """What no value of any policy may be, and what to write instead."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a number that is not finite", "write a finite number"
+    if isinstance(value, int | float) and abs(value) > NUMBER_MAX:
+        return f"a number beyond {NUMBER_MAX:.0e}", "write a smaller number"
+    if isinstance(value, str) and not value.replace("\n", " ").replace("\t", " ").isprintable():
+        return "text with an invisible character", "type the text again without it"
+    return None
 
 
 def _construct(node: yaml.Node, path: KeyPath) -> Any:

@@ -42,6 +42,8 @@ SECRET_SUFFIXES: Final = ("_KEY", "_KEY_ID", "_SECRET", "_TOKEN", "_PASSWORD", "
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 WORKERS_MAX: Final = 256
+# What file systems take.
+_PATH_LENGTH_MAX: Final = 4_096
 
 _BOOK = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
@@ -280,8 +282,11 @@ def _kind(text: str) -> str:
 
 
 def _path(text: str) -> Path:
-    if "\0" in text:
-        raise _WrongValueError("a path without null characters")
+    if not text.isprintable() or len(text) > _PATH_LENGTH_MAX:
+        raise _WrongValueError(
+            f"a path without null characters or others that cannot be seen, of at most "
+            f"{_PATH_LENGTH_MAX} characters"
+        )
     # Absolute from here on: servers and workers run in other folders.
     return Path(os.path.abspath(os.path.expanduser(text)))
 

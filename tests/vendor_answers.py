@@ -51,7 +51,8 @@ def _split_adjusted(bars: Bars) -> Bars:
     for session, bar in zip(SESSIONS, bars, strict=True):
         factor = 4 if session < SPLIT_DAY else 1
         prices = [p / factor if isinstance(p, int | float) else p for p in bar[:4]]
-        adjusted.append((*prices, bar[4] * factor))
+        volume = bar[4] * factor if isinstance(bar[4], int | float) else bar[4]
+        adjusted.append((*prices, volume))
     return tuple(adjusted)
 
 

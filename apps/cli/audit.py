@@ -8,6 +8,7 @@ import typer
 from apps.cli import exit_codes
 from apps.cli.days import day
 from apps.cli.result import Cli, CommandResult
+from quant.market.symbols import check_symbol
 
 if TYPE_CHECKING:
     from quant.governance.audits import Audit
@@ -169,7 +170,7 @@ def _run(
 def _symbols(desk: "Desk", text: str | None) -> list[str]:
     if text is None:
         return sorted(desk.universe.symbols)
-    return sorted({name.strip().upper() for name in text.split(",") if name.strip()})
+    return sorted({check_symbol(name.strip()).upper() for name in text.split(",")})
 
 
 def _answer(desk: "Desk", audits: "list[Audit]", *, arm: str, asked: int) -> Sprint:

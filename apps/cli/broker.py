@@ -98,6 +98,8 @@ def run(
 
 def _venue(venue: str, *, url: str | None, live: bool) -> VenuePolicy:
     """What the words on the command line name."""
+    from resources.brokers.egress import HostGuard
+
     if venue not in set(VenueName):
         raise UsageError(
             f"there is no broker {venue!r}", remedy=f"choose one of: {', '.join(VenueName)}"
@@ -107,6 +109,7 @@ def _venue(venue: str, *, url: str | None, live: bool) -> VenuePolicy:
     environment = Environment.LIVE if live else Environment.PAPER
     if url is not None:
         environment = Environment.SIMULATED
+        HostGuard(venue, environment, url)  # says in words what is wrong with an address
     return VenuePolicy(venue=VenueName(venue), environment=environment, url=url)
 
 

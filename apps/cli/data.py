@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from apps.cli.days import day
 from apps.cli.result import Cli, CommandResult
-from quant.core.errors import UsageError
 from quant.market.bars import Basis
 from quant.market.quality_rules import Severity
 
@@ -82,12 +82,7 @@ def day_option(name: str, text: str | None) -> dt.date | None:
     """An option's day, or None when it was not given."""
     if text is None:
         return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            f"{name} {text[:40]!r} is not a day", remedy="write it as 2022-12-28"
-        ) from error
+    return day(text, option=name)
 
 
 def _write_docs(cli: Cli, desk: "Desk") -> Path:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from apps.cli.data import day_option
+from apps.cli.days import day
 from apps.cli.result import Cli, CommandResult
+from apps.cli.texts import check_new_file
+from quant.core.errors import UsageError
 
 if TYPE_CHECKING:
     from quant.portfolio.night import NightPolicies
@@ -77,9 +79,12 @@ def report(
     from quant.signals.costs import CostPolicy
     from resources.desk import Desk
 
-    start = day_option("--from", first) or dt.date.fromisoformat(FIRST)
+    start = day(first, option="--from")
+    if write is not None:
+        check_new_file(write, option="--write")
     with Desk(cli.settings) as desk:
         prices, policies = bundled_prices(desk), night_policies(desk)
+        _require_sessions(start, prices)
         costs = desk.policy("costs", CostPolicy).prior_of(AssetClass.US_EQUITY)
     with cli.console.progress("walking", total=steps_of(policies)) as progress:
         found = walk(
@@ -94,6 +99,16 @@ def report(
         page = page_of(found, symbols=symbols, horizon_days=policies.edge.horizon_days)
         write.write_text(page, encoding="utf-8")
     return DecisionsReport(symbols=symbols, report=found, written=write)
+
+
+def _require_sessions(start: dt.date, prices: "Prices") -> None:
+    """A walk of nothing would look like a walk that found nothing."""
+    first, last = prices.sessions[0].item(), prices.sessions[-1].item()
+    if not first <= start < last:
+        raise UsageError(
+            f"--from holds {start}, and the bundled prices are of {first} to {last}",
+            remedy="give a day between",
+        )
 
 
 def night_policies(desk: "Desk") -> "NightPolicies":

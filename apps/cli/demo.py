@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from apps.cli.days import day
 from apps.cli.result import Cli, CommandResult
 
 # The last session of the bundled adjusted closes.
@@ -89,4 +90,4 @@ def run(
     """Load the bundled data, then run the nightly flow session by session on the paper book."""
     from apps.demo_run import run_demo
 
-    return run_demo(cli, sessions=sessions, until=dt.date.fromisoformat(until))
+    return run_demo(cli, sessions=sessions, until=day(until, option="--until"))

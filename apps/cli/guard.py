@@ -168,8 +168,8 @@ def explain(error: BaseException, cli: Cli, *, safety: str) -> Failure:
     if isinstance(error, PmxError):
         return Failure(
             kind=type(error).__name__,
-            message=str(error),
-            remedy=error.remedy,
+            message=_printable(str(error)),
+            remedy=_printable(error.remedy),
             exit_code=error.exit_code,
         )
     storage = _storage_failure(error)
@@ -238,7 +238,14 @@ def _quoted_errno(text: str) -> int | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0][:300]
+    return _printable((str(error).strip().splitlines() or ["no message"])[0][:300])
+
+
+def _printable(text: str) -> str:
+    """A message may quote what a file held; a screen must not obey it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c).strip("'") for c in text)
 
 
 def _secrets(cli: Cli) -> Redactor:

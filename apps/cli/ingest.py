@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from apps.cli.result import Cli, CommandResult
+from quant.core.errors import UsageError
 from quant.market.bars import AssetClass, Basis
 
 if TYPE_CHECKING:
@@ -100,6 +101,12 @@ def run(
 
     with Desk(cli.settings) as desk:
         if path == SAMPLE:
+            if mapping or timezone or calendar or date_format or interval_minutes:
+                raise UsageError(
+                    "the bundled data take no --map, --timezone, --calendar, --date-format and "
+                    "--interval-minutes",
+                    remedy="give a path to your own files, or leave these options out",
+                )
             return ingest_sample(cli, desk)
         content = _read(
             cli,

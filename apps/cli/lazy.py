@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from apps.cli.commands import GROUPS, HEADINGS, Entry
 from apps.cli.guard import run_guarded
+from apps.cli.texts import check_arguments
 from quant.core.errors import UsageError
 
 EPILOG: Final = """\
@@ -139,7 +140,11 @@ def _with_shared_options(function: Callable[..., Any], entry: Entry) -> Callable
 
     def guarded(**arguments: Any) -> int:
         shared = {name: arguments.pop(name) for name in _SHARED}
-        return run_guarded(function, arguments, safety=entry.safety, **shared)
+        return run_guarded(checked, arguments, safety=entry.safety, **shared)
+
+    def checked(cli: Any, **arguments: Any) -> Any:
+        check_arguments(arguments, hints)
+        return function(cli, **arguments)
 
     hints = typing.get_type_hints(function, include_extras=True)
     own = list(inspect.signature(function).parameters.values())[1:]

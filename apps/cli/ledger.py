@@ -1,5 +1,6 @@
 """`pmx ledger verify`: is the record of what happened unbroken, and is it what was signed."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,6 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from apps.cli.result import Cli, CommandResult
+
+# An Ed25519 key.
+_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +65,13 @@ def verify(
         raise UsageError(
             f"there is no ledger in {folder}", remedy="run pmx nightly or pmx demo, or name --home"
         )
-    if checkpoints is not None and not checkpoints.exists():
-        raise UsageError(f"there is no file {checkpoints}", remedy="name a file of checkpoints")
+    if checkpoints is not None and not checkpoints.is_file():
+        raise UsageError(f"{checkpoints} is no file", remedy="name a file of checkpoints")
+    if public_key and not _KEY.fullmatch(public_key):
+        raise UsageError(
+            f"--public-key holds {public_key[:40]!r}, which is not 64 hexadecimal digits",
+            remedy="pmx ledger verify prints the key of this installation",
+        )
     with Ledger.read(folder, url=cli.settings.ledger_url) as ledger:
         report = ledger.verify()
     signer = Desk(cli.settings).checkpointer()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from apps.cli.days import day
 from apps.cli.result import Cli, CommandResult
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def show(
     from resources.language.policy import LlmPolicy
     from resources.language.status import model_statuses, sentence
 
-    first = dt.date.fromisoformat(since) if since else None
+    first = day(since, option="--since") if since else None
     with Desk(cli.settings) as desk:
         models = model_statuses(desk.policy("llm", LlmPolicy), desk.flags.current().models)
         outcomes = _outcomes(desk, first) if cli.settings.paths.catalog.exists() else {}

@@ -63,7 +63,12 @@ def _shared_options_last(given: list[str]) -> list[str]:
     ahead = 0
     while ahead < len(given) and (given[ahead] in _ALONE or given[ahead].split("=")[0] == "--home"):
         ahead += 2 if given[ahead] == "--home" else 1
-    return [*given[ahead:], *given[:ahead]] if ahead < len(given) else given
+    if not 0 < ahead < len(given):
+        return given
+    rest = given[ahead:]
+    # What stands after -- is no option.
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], *given[:ahead], *rest[end:]]
 
 
 def _report_early(error: Exception, given: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from apps.cli.days import day
 from apps.cli.result import Cli, CommandResult
 
 if TYPE_CHECKING:
@@ -83,12 +84,14 @@ def ingest(
     from resources.desk import Desk
     from resources.market_data.news_files import read_news
 
+    last = day(until, option="--until")
     with Desk(cli.settings) as desk:
         items: Sequence[NewsItem]
         if path == SYNTHETIC:
-            items = _synthetic(desk, seed, dt.date.fromisoformat(until))
+            items = _synthetic(desk, seed, last)
         else:
-            items = read_news(Path(path), now=desk.clock.now())
+            now = desk.clock.now()
+            items = read_news(Path(path), now=now, until=now)
         frame = news_frame(items)
         provenance = desk.provenance(f"ingest:{uuid.uuid4().hex[:16]}", "raw")
         written = desk.warehouse.append_versions("raw.news", frame, provenance, key=NEWS_KEY)

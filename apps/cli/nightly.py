@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from apps.cli.days import day
 from apps.cli.result import Cli, CommandResult
 
 
@@ -47,17 +48,18 @@ def run(
     """Collect, trade what was pending, forecast, decide, audit, report; again changes nothing."""
     from apps.night import night_runner
 
+    asked = day(session, option="--session") if session else None
     with night_runner(cli.settings) as runner:
         # After the runner, whose helper is at work while this process imports the rest.
         from apps.nights import next_night, night_facts
 
-        day = dt.date.fromisoformat(session) if session else next_night(runner)
-        with cli.console.progress(f"night of {day}", total=3) as progress:
-            result = runner.run_night(day, on_step=lambda step: progress.advance(note=step))
-        facts = night_facts(runner.desk, day)
+        night = asked or next_night(runner)
+        with cli.console.progress(f"night of {night}", total=3) as progress:
+            result = runner.run_night(night, on_step=lambda step: progress.advance(note=step))
+        facts = night_facts(runner.desk, night)
         runner.send_to_mlflow()
     return Nightly(
-        session=day,
+        session=night,
         nights=1,
         trades=result.trades,
         intents=facts.intents,

@@ -117,8 +117,8 @@ def _record(desk: "Desk", text: str, *, reason: str, actor: str) -> None:
     from quant.governance.readiness import CHOICES
     from quant.governance.records import ChoiceRecorded
 
-    topic, sign, choice = text.partition("=")
-    if topic not in CHOICES or not sign or not choice or not reason.strip():
+    topic, _, choice = text.partition("=")
+    if topic not in CHOICES or choice not in {"on", "off"} or not reason.strip():
         raise UsageError(
             f"{text[:40]!r} is no decision with a reason",
             remedy=f"--record TOPIC=on|off --reason WHY, of {', '.join(CHOICES)}",

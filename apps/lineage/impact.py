@@ -21,6 +21,7 @@ from quant.execution.book import ZERO, Book, apply
 from quant.execution.events import FillRecorded
 from quant.execution.orders import Fill
 from quant.forecasting.policy import ForecastPolicy
+from quant.market.symbols import check_symbol
 from quant.signals.strategies import StrategiesPolicy
 
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ def _parsed(table: str, key: Sequence[str]) -> tuple[str, dt.date]:
     if len(key) != 2:
         raise UsageError(f"a key of {table} is a symbol and a session", remedy=remedy)
     try:
-        return key[0].upper(), dt.date.fromisoformat(key[1])
+        return check_symbol(key[0]).upper(), dt.date.fromisoformat(key[1])
     except ValueError as error:
-        raise UsageError(f"{key[1]!r} is no date (YYYY-MM-DD)", remedy=remedy) from error
+        raise UsageError(f"{key[1]!r} is no day", remedy=remedy) from error
 
 
 def _versions(lakes: Lakes, table: str, symbol: str, session: dt.date) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from quant.core.errors import PolicyError
 from quant.core.identity import seed_of
@@ -67,15 +67,24 @@ class Fault(StrEnum):
 OPERATIONS: Final = ("submit", "cancel", "replace", "query", "list", "account", "market", "stream")
 
 
+def _known(word: str) -> str:
+    if word not in OPERATIONS:
+        raise ValueError(f"{word[:40]!r} is no operation")
+    return word
+
+
+Operation = Annotated[str, AfterValidator(_known)]
+
+
 class FaultRule(Policy):
     """One fault, where it strikes, and how often. Without `share` and `calls` it always does."""
 
     fault: Fault
-    on: tuple[str, ...] = OPERATIONS
-    venue: str = ""  # alpaca or binance; empty for both
+    on: tuple[Operation, ...] = OPERATIONS
+    venue: Literal["", "alpaca", "binance", "ctrader"] = ""  # empty for all
     share: float = Field(default=1.0, ge=0, le=1)
     # Counted from 1, for each operation apart.
-    calls: tuple[int, ...] = ()
+    calls: tuple[Annotated[int, Field(ge=1)], ...] = ()
     times_max: int | None = None
     # A window since the venue's start.
     from_s: float = 0.0
@@ -169,7 +178,8 @@ class FaultPlan:
 def read_faults(path: Path) -> FaultFile:
     """The file's rules; `PolicyError` names what is wrong."""
     try:
-        return FaultFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        return FaultFile.model_validate(json.loads(text, object_pairs_hook=_once_each))
     except OSError as error:
         raise PolicyError(
             f"the fault file {path} cannot be read ({error.strerror})", remedy="check the path"
@@ -184,6 +194,32 @@ def read_faults(path: Path) -> FaultFile:
             f"{path}: {'; '.join(_faults_of(error.errors(include_input=False)))}",
             remedy=f"faults are: {', '.join(Fault)}; on is any of {', '.join(OPERATIONS)}",
         ) from None
+    except (RecursionError, ValueError, _TwiceError) as error:
+        raise PolicyError(
+            f"{path}: not JSON that can be read ({_why(error)})",
+            remedy="docs/brokers.md shows an example",
+        ) from None
+
+
+class _TwiceError(Exception):
+    """A key that stands twice."""
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case _TwiceError():
+            return f"the key {str(error)[:40]!r} stands twice"
+        case UnicodeDecodeError():
+            return f"byte {error.start} is not UTF-8"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else "a number too long"
 
 
 def _faults_of(errors: Iterable[Any]) -> Iterable[str]:

@@ -28,6 +28,7 @@ from quant.execution.broker import Broker
 from quant.execution.commands import Surroundings
 from quant.execution.events import EVERY_BOOK, BookKind, BookOpened, RefusalRecorded
 from quant.execution.gates import CostsOf
+from quant.execution.limits import NO_LIMITS, LimitData, TradeLimitsPolicy
 from quant.execution.manager_state import state_from
 from quant.execution.order_life import OrderLife
 from quant.execution.orders import Intent, Refusal, trace_of
@@ -50,6 +51,8 @@ class VenueSession:
     broker: Broker
     policy: BookPolicy
     costs_of: CostsOf
+    limits: TradeLimitsPolicy = NO_LIMITS
+    limit_data: LimitData | None = None
     actions: Sequence[CorporateAction] = ()
     run_id: str = ""
     code_version: str = ""
@@ -138,6 +141,8 @@ class VenueSession:
         around = Surroundings(
             book_policy=self.policy,
             costs_of=self.costs_of,
+            limits=self.limits,
+            limit_data=self.limit_data,
             splits=split_ratios(self.ledger, self.book, pending),
         )
         desk.offer(self.session, around)

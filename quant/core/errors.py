@@ -24,10 +24,12 @@ class PmxError(Exception):
     """Base of everything below; `remedy` says what to do about it."""
 
     exit_code = 1
+    # What to do where whoever raised it had nothing better to say.
+    usual_remedy = ""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
-        self.remedy = remedy
+        self.remedy = remedy or self.usual_remedy
 
 
 class UsageError(PmxError):
@@ -109,6 +111,10 @@ class VenueError(PmxError):
 class VenueUnavailableError(VenueError):
     """Nothing was sent."""
 
+    usual_remedy = "ask again later; nothing is known until then"
+
 
 class OrderUnknownError(VenueError):
     """Something may have been sent."""
+
+    usual_remedy = "look the order up by its client order id before anything else"

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, Decimal
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from quant.core.errors import DataError
 from quant.core.identity import content_hash
@@ -49,12 +51,12 @@ _ACTIONS_TAKEN: Final[Mapping[Basis, frozenset[ActionKind]]] = {
 class BookPolicy(Policy):
     """How a book starts and what it may hold; amounts are in the book's currency."""
 
-    currency: str = "USD"
-    initial_cash: Decimal = Decimal(100_000)
-    quantity_step: Decimal = Decimal("0.0001")
-    min_notional: Decimal = Decimal(10)
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3,5}$")] = "USD"
+    initial_cash: Annotated[Decimal, Field(gt=0)] = Decimal(100_000)
+    quantity_step: Annotated[Decimal, Field(ge=SHARE_STEP, le=1_000)] = Decimal("0.0001")
+    min_notional: Annotated[Decimal, Field(ge=0)] = Decimal(10)
     # Cash kept for the night between decision and session, in which a price can move away.
-    gap_reserve_bps: Decimal = Decimal(100)
+    gap_reserve_bps: Annotated[Decimal, Field(ge=0, le=10_000)] = Decimal(100)
     allows_short: bool = False
     price_basis: Basis = Basis.RAW
 

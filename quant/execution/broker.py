@@ -66,6 +66,8 @@ class RateLimitedError(VenueUnavailableError):
 class OrderRejectedError(VenueError):
     """The venue, or a rule of the venue that we checked first, said no; nothing rests there."""
 
+    usual_remedy = "change the order or leave it: the same one will not pass"
+
     def __init__(self, message: str, *, rule: str, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.rule = rule
@@ -74,9 +76,13 @@ class OrderRejectedError(VenueError):
 class OrderNotFoundError(VenueError):
     """The venue does not know the order; right after a submit that proves nothing."""
 
+    usual_remedy = "look again after the grace period; send nothing in its place before"
+
 
 class VenueAuthError(VenueError):
     """The venue refuses the key, or the key may do more than trading needs."""
+
+    usual_remedy = "check the key, its permissions and its IPs; nothing is sent until then"
 
 
 class OrderKind(StrEnum):

@@ -15,7 +15,7 @@ from quant.execution.book import BookPolicy
 from quant.execution.broker import OrderTicket, ticket_of
 from quant.execution.event_base import Event
 from quant.execution.gates import CostsOf
-from quant.execution.limits import LimitData, TradeLimitsPolicy
+from quant.execution.limits import NO_LIMITS, LimitData, TradeLimitsPolicy
 from quant.execution.orders import Order
 from quant.execution.venue_rules import VenueRules
 
@@ -103,6 +103,6 @@ class Surroundings:
     book_policy: BookPolicy
     costs_of: CostsOf
     rules_of: Callable[[str], VenueRules] | None = None
-    limits: TradeLimitsPolicy = field(default_factory=TradeLimitsPolicy)
+    limits: TradeLimitsPolicy = NO_LIMITS
     limit_data: LimitData | None = None
     splits: Mapping[str, Fraction] = field(default_factory=dict)

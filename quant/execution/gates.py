@@ -18,7 +18,7 @@ from quant.execution.book import ZERO, Book, BookPolicy
 from quant.execution.broker import OrderRejectedError, ticket_of
 from quant.execution.broker_events import BreakerChanged
 from quant.execution.events import EVERY_BOOK, Mode, Outcome, SubjectKind, VerdictRecorded
-from quant.execution.limits import LimitData, TradeLimitsPolicy, broken_limit
+from quant.execution.limits import NO_LIMITS, LimitData, TradeLimitsPolicy, broken_limit
 from quant.execution.orders import Intent, Order, Refusal, Side, trace_of
 from quant.execution.paper import PaperCostPolicy, worst_cash
 from quant.execution.venue_rules import VenueRules, require_allowed
@@ -46,7 +46,7 @@ class Desk:
     held: Mapping[str, str] = field(default_factory=dict)
     breakers: tuple[BreakerChanged, ...] = ()
     rules_of: Callable[[str], VenueRules] | None = None
-    limits: TradeLimitsPolicy = field(default_factory=TradeLimitsPolicy)
+    limits: TradeLimitsPolicy = NO_LIMITS
     limit_data: LimitData | None = None
     trades_today: int = 0
     # On paper sales settle before purchases; a venue pays when it has filled.

@@ -35,6 +35,10 @@ class AssetClass(StrEnum):
 
 
 PRICE_COLUMNS: Final = ("open", "high", "low", "close")
+# No instrument is quoted above this; a larger number is something else than a price.
+PRICE_MAX: Final = 1e12
+# More than all shares, coins and contracts in the world.
+VOLUME_MAX: Final = 1e18
 
 # One row is one bar as one source knew it at one moment. `session` is the trading day on the
 # exchange's calendar; `event_time` is when the bar was complete (UTC); `known_at` is the first

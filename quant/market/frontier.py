@@ -43,9 +43,9 @@ class VenueCosts(Policy):
 class FrontierExchange(Policy):
     """One exchange of the atlas; its key in the policy is its ISO 10383 identifier."""
 
-    name: str
-    country: str = Field(pattern=r"[A-Z]{2,3}")
-    currency: str = Field(pattern=r"[A-Z]{3}")
+    name: str = Field(min_length=1)
+    country: str = Field(pattern=r"^[A-Z]{2,3}$")
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
     calendar: str
     # Johannesburg quotes in cents: 100 of its units make one rand.
     quote_units_per_currency: int = Field(default=1, ge=1)

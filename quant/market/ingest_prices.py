@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quant.market.bars import PRICE_COLUMNS, AssetClass, Basis
+from quant.market.bars import PRICE_COLUMNS, PRICE_MAX, VOLUME_MAX, AssetClass, Basis
 from quant.market.ingest_table import BoolArray, RawTable
 
-# No instrument is quoted above this; a larger number is a column that is not a price.
-PRICE_MAX: Final = 1e12
 _EMPTY_WORDS: Final = ("", "nan", "null", "none", "na", "n/a", "<na>")
 
 
@@ -66,7 +64,11 @@ def parse_volume(table: RawTable, column: str | None) -> NDArray[np.float64]:
         return np.full(len(table), np.nan)
     values = _numbers(table, "volume", column)
     remedy = "correct the row, or leave the volume empty where it is unknown"
-    for bad, problem in ((np.isinf(values), "is infinite"), (values < 0, "is a negative volume")):
+    for bad, problem in (
+        (np.isinf(values), "is infinite"),
+        (values < 0, "is a negative volume"),
+        (values > VOLUME_MAX, f"is above {VOLUME_MAX:g}, so it is no volume"),
+    ):
         _refuse_cells(table, "volume", column, bad, problem=problem, remedy=remedy)
     return values
 

@@ -51,8 +51,18 @@ class NewsItem:
         return content_hash(said)
 
 
-def parse_item(record: Mapping[str, Any], *, place: str, source: str, now: dt.datetime) -> NewsItem:
+def parse_item(
+    record: Mapping[str, Any],
+    *,
+    place: str,
+    source: str,
+    now: dt.datetime,
+    until: dt.datetime | None = None,
+) -> NewsItem:
     """One record of a file; `DataError` names the place and the field.
+
+    Times after `until` are refused. A night of the past leaves it out: what its file knew later
+    waits, unseen, until then.
 
     Where a record does not say when it was known, it is known from `now` on: that it happened
     earlier is no proof that anybody here could have read it.
@@ -62,6 +72,14 @@ def parse_item(record: Mapping[str, Any], *, place: str, source: str, now: dt.da
     known_at = now if _is_empty(said) else _moment(said, place, "known_at")
     if known_at < event_time:
         raise _fault(place, "known_at", "it is before event_time", "check both columns")
+    for field, moment in (("event_time", event_time), ("known_at", known_at)):
+        if until is not None and moment > until:
+            raise _fault(
+                place,
+                field,
+                f"{moment:%Y-%m-%d %H:%M} is in the future",
+                "correct the clock or the row",
+            )
     symbol = _text(record.get("symbol")).strip()
     if fault := symbol_fault(symbol):
         raise _fault(place, "symbol", f"{shown(symbol)}: {fault}", SYMBOL_REMEDY)

@@ -20,6 +20,8 @@ from quant.market.bars import (
     DAILY_BAR_COLUMNS,
     INTRADAY_BAR_COLUMNS,
     PRICE_COLUMNS,
+    PRICE_MAX,
+    VOLUME_MAX,
     AssetClass,
     Basis,
     require_columns,
@@ -241,7 +243,10 @@ def _numbers(
     values = rows[field]
     absent = values.map(lambda value: value is None).to_numpy(dtype=bool)
     numbers = np.array([_number(value) for value in values], dtype=np.float64)
-    believable = np.isfinite(numbers) if may_be_negative else np.isfinite(numbers) & (numbers >= 0)
+    largest = VOLUME_MAX if field == "volume" else PRICE_MAX
+    believable = np.abs(numbers) <= largest  # not a number is not below anything
+    if not may_be_negative:
+        believable &= numbers >= 0
     bad = np.flatnonzero(~absent & ~believable)
     if bad.size:
         row = rows.iloc[int(bad[0])]

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from quant.core.policy import Policy
 from quant.market.bars import AssetClass, Basis
+from quant.market.calendars import calendar_names
 from quant.market.symbols import shown, symbol_fault
 
 
@@ -30,6 +31,14 @@ def _distinct(symbols: tuple[str, ...]) -> tuple[str, ...]:
     return symbols
 
 
+def _calendar(name: str) -> str:
+    if name not in calendar_names():
+        raise ValueError(
+            f"no calendar is called {shown(name)}; known: {', '.join(calendar_names())}"
+        )
+    return name
+
+
 Symbol = Annotated[str, AfterValidator(_symbol)]
 
 
@@ -40,8 +49,7 @@ class UniversePolicy(Policy):
     # Cost and limits depend on it, so it is stated, not guessed from the symbol.
     asset_class: AssetClass = AssetClass.US_EQUITY
     basis: Basis = Basis.TOTAL_RETURN
-    # A code of the exchange_calendars package.
-    calendar: str = Field(default="XNYS", min_length=1, max_length=16)
+    calendar: Annotated[str, AfterValidator(_calendar)] = "XNYS"
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3,5}$")
     # The first session on which the universe exists; partitions start here.
     history_start: dt.date

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from quant.core.policy import Policy
+from quant.market.universe import Symbol
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -29,7 +30,7 @@ class BarbellPolicy(Policy):
     """Shares of equity by bucket."""
 
     is_enabled: bool = False
-    safe_symbols: tuple[str, ...] = ("SHY", "BIL", "IEF")
+    safe_symbols: tuple[Symbol, ...] = ("SHY", "BIL", "IEF")
     safe_min: Annotated[float, Field(ge=0.75, le=0.95)] = 0.75
     safe_max: Annotated[float, Field(ge=0.75, le=0.95)] = 0.95
     core_max: Annotated[float, Field(ge=0, le=0.20)] = 0.20

@@ -19,9 +19,11 @@ from pydantic import Field
 from quant.core.policy import Policy
 from quant.market.frontier import FrontierPolicy, cap_frontier_weights
 from quant.market.panel import FloatArray
+from quant.market.universe import Symbol
 from quant.portfolio.sizing import FRONTIER, GROSS, PAIR, POSITIONS, SECTOR, SizingPolicy
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Sector = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 # A symbol whose sector nobody wrote down; all of those together are one sector.
 UNKNOWN_SECTOR = "unknown"
 
@@ -46,7 +48,7 @@ class LimitsPolicy(Policy):
     # Fewer common sessions than this give no correlation, and the pair counts as alike.
     correlation_observations_min: Annotated[int, Field(ge=10, le=504)] = 40
     impact: ImpactPolicy = ImpactPolicy()
-    sectors: dict[str, str] = Field(default_factory=dict)
+    sectors: dict[Symbol, Sector] = Field(default_factory=dict)
 
     def sector_of(self, symbol: str) -> str:
         """The sector written down for a symbol."""

@@ -26,13 +26,13 @@ from quant.execution.broker import (
     VenueOrder,
     VenuePosition,
 )
-from quant.execution.orders import OrderState, Side
+from quant.execution.orders import OrderState
 from quant.execution.venue_rules import VenueRules, require_allowed
 from quant.execution.venues import Environment
 from resources.brokers.credentials import Credentials
 from resources.brokers.egress import HOSTS, HostGuard
 from resources.brokers.once import RESEND_AFTER_S, DuplicateOrderError, SubmitOnce
-from resources.brokers.rows import ROW_ERRORS, listing, number
+from resources.brokers.rows import ROW_ERRORS, listing, moment, number, reason_of, side, text
 
 VENUE: Final = "alpaca"
 ORDERS_PER_PAGE: Final = 500
@@ -168,7 +168,7 @@ class AlpacaBroker:
             if len(rows) == known:
                 break
             # One microsecond earlier, since `after` leaves out orders of the same moment.
-            after = _moment(page[-1]["submitted_at"]) - dt.timedelta(microseconds=1)
+            after = moment(page[-1]["submitted_at"], "submitted_at") - dt.timedelta(microseconds=1)
         raise VenueUnavailableError(f"{self.name} has more open orders than can be paged through")
 
     def fills_since(self, moment: dt.datetime) -> Listing[VenueFill]:
@@ -203,11 +203,11 @@ class AlpacaBroker:
         blocks = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
         try:
             return VenueAccount(
-                account_id=str(answer["account_number"]),
-                currency=str(answer["currency"]),
-                cash=number(answer["cash"]),
-                equity=number(answer["equity"]),
-                buying_power=number(answer["buying_power"]),
+                account_id=text(answer["account_number"], "account_number"),
+                currency=text(answer["currency"], "currency"),
+                cash=number(answer["cash"], "cash"),
+                equity=number(answer["equity"], "equity"),
+                buying_power=number(answer["buying_power"], "buying_power"),
                 can_trade=answer["status"] == "ACTIVE" and not any(answer[b] for b in blocks),
             )
         except ROW_ERRORS as error:
@@ -223,7 +223,7 @@ class AlpacaBroker:
         except ROW_ERRORS as error:
             raise OrderUnknownError(
                 f"{self.name} took order {ticket.client_order_id} or not: its answer cannot be "
-                f"read ({type(error).__name__})",
+                f"read: {reason_of(error)}",
                 remedy="look the order up by its client order id",
             ) from None
         return order
@@ -266,45 +266,47 @@ class AlpacaBroker:
 
     def _unreadable(self, what: str, error: Exception) -> VenueUnavailableError:
         return VenueUnavailableError(
-            f"{self.name} answered with an {what} that cannot be read ({type(error).__name__})",
+            f"{self.name} answered with an {what} that cannot be read: {reason_of(error)}",
             remedy="ask again; nothing is known until then",
         )
 
     def _order(self, row: Any) -> VenueOrder:
-        filled = number(row["filled_qty"])
+        filled = number(row["filled_qty"], "filled_qty")
         average = row.get("filled_avg_price")
         state = STATES.get(row["status"], OrderState.UNKNOWN)
         if state is OrderState.WORKING and filled > 0:
             state = OrderState.PARTIAL
         order = VenueOrder(
-            client_order_id=str(row["client_order_id"]),
-            venue_order_id=str(row["id"]),
-            symbol=str(row["symbol"]),
-            side=Side(row["side"]),
-            quantity=number(row["qty"]),
+            client_order_id=text(row["client_order_id"], "client_order_id"),
+            venue_order_id=text(row["id"], "id"),
+            symbol=text(row["symbol"], "symbol"),
+            side=side(row["side"], "side"),
+            quantity=number(row["qty"], "qty"),
             filled_quantity=filled,
             state=state,
-            average_price=number(average) if average is not None and filled > 0 else None,
+            average_price=number(average, "filled_avg_price")
+            if average is not None and filled > 0
+            else None,
             reason="" if row["status"] in STATES else f"unknown status {str(row['status'])[:40]}",
         )
         self._names[order.venue_order_id] = order.client_order_id
         return order
 
     def _fill(self, row: Any) -> VenueFill:
-        order_id = str(row["order_id"])
+        order_id = text(row["order_id"], "order_id")
         return VenueFill(
             # "<time>::<execution id>", the same execution id that the stream tells.
-            execution_id=str(row["id"]).rpartition("::")[2],
+            execution_id=text(row["id"], "id").rpartition("::")[2],
             client_order_id=self._name(order_id),
             venue_order_id=order_id,
-            symbol=str(row["symbol"]),
+            symbol=text(row["symbol"], "symbol"),
             # Short sales are told as sell_short.
-            side=Side(str(row["side"]).removesuffix("_short")),
-            quantity=number(row["qty"]),
-            price=number(row["price"]),
+            side=side(str(row["side"]).removesuffix("_short"), "side"),
+            quantity=number(row["qty"], "qty"),
+            price=number(row["price"], "price"),
             fee_amount=None,
             fee_currency="USD",
-            event_time=_moment(row["transaction_time"]),
+            event_time=moment(row["transaction_time"], "transaction_time"),
         )
 
     def _name(self, order_id: str) -> str:
@@ -389,20 +391,15 @@ def _exact_float(name: str, value: Decimal) -> float:
 
 
 def _position(row: Any) -> VenuePosition:
-    quantity = number(row["qty"])
+    quantity = number(row["qty"], "qty")
     # Alpaca tells a short as a negative quantity; `side` must agree or neither is believed.
     if (quantity < 0) != (row["side"] == "short"):
         raise ValueError("side and quantity disagree")
     return VenuePosition(
-        symbol=str(row["symbol"]), quantity=quantity, average_price=number(row["avg_entry_price"])
+        symbol=text(row["symbol"], "symbol"),
+        quantity=quantity,
+        average_price=number(row["avg_entry_price"], "avg_entry_price"),
     )
-
-
-def _moment(text: Any) -> dt.datetime:
-    found = dt.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-    if found.tzinfo is None:
-        raise ValueError("a time without an offset")
-    return found
 
 
 def _id_of(row: Any, place: int) -> str:

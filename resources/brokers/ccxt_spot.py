@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from quant.core.errors import OrderUnknownError, VenueUnavailableError
+from quant.core.errors import DataError, OrderUnknownError, VenueUnavailableError
 from quant.execution.broker import (
     Listing,
     OrderNotFoundError,
@@ -28,12 +28,21 @@ from quant.execution.broker import (
 from quant.execution.orders import OrderState, Side
 from quant.execution.venue_rules import VenueRules, require_allowed
 from quant.execution.venues import Environment
+from quant.market.symbols import shown
 from resources.brokers.ccxt_dialects import dialect_of
 from resources.brokers.ccxt_errors import Outcome, error_for, outcome_of, told
 from resources.brokers.credentials import Credentials
 from resources.brokers.egress import HostGuard
 from resources.brokers.once import RESEND_AFTER_S, SubmitOnce
-from resources.brokers.rows import ROW_ERRORS, listing, number
+from resources.brokers.rows import (
+    ROW_ERRORS,
+    listing,
+    moment_of_ms,
+    number,
+    reason_of,
+    side,
+    text,
+)
 
 TRADES_PER_PAGE: Final = 1000
 PAGES_MAX: Final = 1000
@@ -182,8 +191,16 @@ class CcxtSpotBroker:
     def positions(self) -> Listing[VenuePosition]:
         """See the port: what is held of every coin but the quote currency."""
         self.connect()
-        held = self._balance()["total"].items()
-        return listing("position", held, self._position)
+        balance = self._balance()
+        info = balance.get("info")
+        told = info.get("balances") if isinstance(info, dict) else None
+        try:
+            # ccxt makes a coin of its own of a row whose coin it cannot read.
+            for row in told if isinstance(told, list) else ():
+                text(row.get("asset"), "asset")
+        except ROW_ERRORS as error:
+            raise self._unreadable("account", error) from None
+        return listing("position", balance["total"].items(), self._position)
 
     def account(self) -> VenueAccount:
         """See the port."""
@@ -195,9 +212,9 @@ class CcxtSpotBroker:
             return VenueAccount(
                 account_id=self.name,
                 currency=quote,
-                cash=number(balance["total"].get(quote, "0")),
+                cash=number(balance["total"].get(quote, "0"), f"total {quote}"),
                 equity=None,
-                buying_power=number(balance["free"].get(quote, "0")),
+                buying_power=number(balance["free"].get(quote, "0"), f"free {quote}"),
                 can_trade=bool(can_trade),
             )
         except ROW_ERRORS as error:
@@ -247,7 +264,7 @@ class CcxtSpotBroker:
         except ROW_ERRORS as error:
             raise OrderUnknownError(
                 f"{self.name} took order {ticket.client_order_id} or not: its answer cannot be "
-                f"read ({type(error).__name__})",
+                f"read: {reason_of(error)}",
                 remedy="look the order up by its client order id",
             ) from None
         return order
@@ -265,7 +282,10 @@ class CcxtSpotBroker:
                 if order.client_order_id == client_order_id:
                     return order
             if not found.is_whole:
-                raise VenueUnavailableError(f"{self.name} listed an order that cannot be read")
+                why = found.unreadable[0].reason
+                raise VenueUnavailableError(
+                    f"{self.name} listed an order that cannot be read: {why}"
+                )
         raise OrderNotFoundError(f"{self.name} does not know order {client_order_id}")
 
     def _trades(self, symbol: str, moment: dt.datetime) -> list[Any]:
@@ -301,6 +321,13 @@ class CcxtSpotBroker:
         if not isinstance(rows, list) or not self.dialect.has_rows(self._session.last_json):
             raise VenueUnavailableError(
                 f"{self.name} answered without a list", remedy="ask again; nothing is known"
+            )
+        told = self._session.last_json
+        if isinstance(told, list) and len(told) > len(rows):
+            # ccxt leaves out rows whose time it cannot read, and says nothing.
+            raise VenueUnavailableError(
+                f"{self.name} listed {len(told)} rows, and field timestamp of "
+                f"{len(told) - len(rows)} of them cannot be read"
             )
         return rows
 
@@ -343,53 +370,60 @@ class CcxtSpotBroker:
             raise error_for(outcome, message, rule=rule, changes=changes) from None
         except ROW_ERRORS as error:
             # Inside ccxt: JSON of a shape that its parsers did not expect.
-            what = f"{self.name} answered with JSON of another shape ({type(error).__name__})"
+            what = f"{self.name} answered with JSON of another shape: {reason_of(error)}"
             raise error_for(Outcome.OPEN, what, rule="", changes=changes) from None
         finally:
             self._session.is_reading = False
 
     def _unreadable(self, what: str, error: Exception) -> VenueUnavailableError:
         return VenueUnavailableError(
-            f"{self.name} answered with an {what} that cannot be read ({type(error).__name__})",
+            f"{self.name} answered with an {what} that cannot be read: {reason_of(error)}",
             remedy="ask again; nothing is known until then",
         )
 
     def _order(self, row: Any) -> VenueOrder:
-        filled, status = number(row["filled"]), row["status"]
+        filled, status = number(row["filled"], "filled"), row["status"]
         state = STATES.get(str(status), OrderState.UNKNOWN)
         if state is OrderState.WORKING and filled > 0:
             state = OrderState.PARTIAL
         if not row["id"] or not row["clientOrderId"]:
-            raise ValueError("an order without an id")
+            raise DataError("field id or clientOrderId: text was missing")
         average = row.get("average")
         order = VenueOrder(
-            client_order_id=self.dialect.from_wire(str(row["clientOrderId"])),
-            venue_order_id=str(row["id"]),
-            symbol=str(row["symbol"]),
-            side=Side(row["side"]),
-            quantity=number(row["amount"]),
+            client_order_id=self.dialect.from_wire(text(row["clientOrderId"], "clientOrderId")),
+            venue_order_id=text(row["id"], "id"),
+            symbol=text(row["symbol"], "symbol"),
+            side=side(row["side"], "side"),
+            quantity=number(row["amount"], "amount"),
             filled_quantity=filled,
             state=state,
-            average_price=number(average) if average is not None and filled > 0 else None,
+            average_price=number(average, "average")
+            if average is not None and filled > 0
+            else None,
             reason="" if str(status) in STATES else f"unknown status {str(status)[:40]}",
         )
         self._names[order.venue_order_id] = order.client_order_id
         return order
 
     def _fill(self, row: Any) -> VenueFill:
+        info = row.get("info")
+        if isinstance(info, dict) and not isinstance(info.get("isBuyer", True), bool):
+            # ccxt would call it a sale.
+            raise DataError(f"field isBuyer: neither true nor false: {shown(info['isBuyer'])}")
         fee = row.get("fee") or {}
-        cost = fee.get("cost")
+        # A fee in a currency that is not told is not known.
+        cost = fee.get("cost") if fee.get("currency") else None
         return VenueFill(
-            execution_id=str(row["id"]),
-            client_order_id=self._name(str(row["order"]), str(row["symbol"])),
-            venue_order_id=str(row["order"]),
-            symbol=str(row["symbol"]),
-            side=Side(row["side"]),
-            quantity=number(row["amount"]),
-            price=number(row["price"]),
-            fee_amount=None if cost is None else number(cost),
-            fee_currency=str(fee.get("currency") or ""),
-            event_time=dt.datetime.fromtimestamp(int(row["timestamp"]) / 1000, tz=dt.UTC),
+            execution_id=text(row["id"], "id"),
+            client_order_id=self._name(text(row["order"], "order"), text(row["symbol"], "symbol")),
+            venue_order_id=text(row["order"], "order"),
+            symbol=text(row["symbol"], "symbol"),
+            side=side(row["side"], "side"),
+            quantity=number(row["amount"], "amount"),
+            price=number(row["price"], "price"),
+            fee_amount=None if cost is None else number(cost, "fee cost"),
+            fee_currency=text(fee["currency"], "fee currency") if fee.get("currency") else "",
+            event_time=moment_of_ms(row["timestamp"], "timestamp"),
         )
 
     def _name(self, order_id: str, symbol: str) -> str:
@@ -400,7 +434,7 @@ class CcxtSpotBroker:
 
     def _position(self, held: tuple[str, Any]) -> VenuePosition | None:
         coin, total = held
-        quantity = number(total)
+        quantity = number(total, f"total {coin}")
         if coin == self.options.quote or quantity == 0:
             return None
         pair = f"{coin}/{self.options.quote}"
@@ -439,7 +473,7 @@ def _limit(values: Any, name: str) -> Decimal | None:
     value = values.get(name)
     if value is None:
         return None
-    found = number(value)
+    found = number(value, name)
     return found if found > 0 else None
 
 
@@ -448,6 +482,9 @@ def _band(info: Any) -> Decimal | None:
     filters = info.get("filters", []) if isinstance(info, dict) else []
     for one in filters:
         if one.get("filterType") == "PERCENT_PRICE_BY_SIDE":
-            up, down = number(one["bidMultiplierUp"]), number(one["bidMultiplierDown"])
+            up, down = (
+                number(one["bidMultiplierUp"], "bidMultiplierUp"),
+                number(one["bidMultiplierDown"], "bidMultiplierDown"),
+            )
             return min(up - 1, 1 - down)
     return None

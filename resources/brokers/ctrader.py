@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from quant.core.clock import Clock, SystemClock
-from quant.core.errors import OrderUnknownError, VenueUnavailableError
+from quant.core.errors import DataError, OrderUnknownError, VenueUnavailableError
 from quant.execution.broker import (
     Listing,
     OrderKind,
@@ -29,10 +29,19 @@ from quant.execution.broker import (
 from quant.execution.orders import OrderState, Side
 from quant.execution.venue_rules import VenueRules, require_allowed
 from quant.execution.venues import Environment
+from quant.market.symbols import shown
 from resources.brokers.credentials import Credentials
 from resources.brokers.ctrader_wire import VENUE, Tokens, Wire
 from resources.brokers.once import RESEND_AFTER_S, SubmitOnce
-from resources.brokers.rows import ROW_ERRORS, listing, number
+from resources.brokers.rows import (
+    ROW_ERRORS,
+    listing,
+    moment_of_ms,
+    number,
+    power_of_ten,
+    reason_of,
+    text,
+)
 
 # Volumes are hundredths of a unit.
 VOLUME: Final = Decimal(100)
@@ -51,6 +60,9 @@ KINDS: Final = {
     OrderKind.STOP: 3,
     OrderKind.STOP_LIMIT: 6,
 }
+# Of deals: (partly) filled; rejected by the venue or its market, failed, missed.
+TRADED: Final = (2, 3)
+NOT_TRADED: Final = (4, 5, 6, 7)
 IN_FORCE: Final = {TimeInForce.GTC: 2, TimeInForce.IOC: 3, TimeInForce.FOK: 4}
 
 
@@ -132,7 +144,10 @@ class CTraderBroker:
                 if order.client_order_id == client_order_id and order.symbol == symbol:
                     return order
             if any(row.client_order_id in {"", client_order_id} for row in found.unreadable):
-                raise VenueUnavailableError(f"{self.name} listed an order that cannot be read")
+                why = found.unreadable[0].reason
+                raise VenueUnavailableError(
+                    f"{self.name} listed an order that cannot be read: {why}"
+                )
         raise OrderNotFoundError(f"{self.name} does not know order {client_order_id}")
 
     def open_orders(self) -> Listing[VenueOrder]:
@@ -149,7 +164,7 @@ class CTraderBroker:
                 2133, expects=2134, fromTimestamp=start, toTimestamp=min(start + step, now)
             )
             page, known = self._rows(answer, "deal", is_optional=True), len(rows)
-            rows |= {row.get("dealId"): row for row in page}
+            rows |= {_key(row, place): row for place, row in enumerate(page, start=known)}
             if answer.get("hasMore"):
                 if len(rows) == known:
                     raise VenueUnavailableError(f"{self.name} has more deals than it lists")
@@ -174,27 +189,29 @@ class CTraderBroker:
         assets = self._rows(self._wire.ask(2112, expects=2113), "asset")
         try:
             trader = answer["trader"]
-            names = {row["assetId"]: str(row["name"]) for row in assets}
-            scale = Decimal(10) ** int(trader.get("moneyDigits", 2))
-            self._currency = names[trader["depositAssetId"]]
+            names = {row["assetId"]: text(row["name"], "name") for row in assets}
+            scale = power_of_ten(trader.get("moneyDigits", 2), "moneyDigits")
+            self._currency = text(names.get(trader["depositAssetId"]), "depositAssetId")
             return VenueAccount(
-                account_id=str(trader["ctidTraderAccountId"]),
+                account_id=text(trader["ctidTraderAccountId"], "ctidTraderAccountId"),
                 currency=self._currency,
-                cash=number(trader["balance"]) / scale,
+                cash=number(trader["balance"], "balance") / scale,
                 equity=None,
                 buying_power=None,
                 can_trade=trader.get("accessRights", 0) == 0,
             )
         except ROW_ERRORS as error:
             raise VenueUnavailableError(
-                f"{self.name} answered with an account that cannot be read ({type(error).__name__})"
+                f"{self.name} answered with an account that cannot be read: {reason_of(error)}"
             ) from None
 
     def rules(self, symbol: str) -> VenueRules:
         """The venue's filters of `symbol`; `OrderRejectedError` when it is not traded."""
         if not self._symbols:
             rows = self._rows(self._wire.ask(2114, expects=2115), "symbol")
-            self._symbols = {str(row["symbolName"]): int(row["symbolId"]) for row in rows}
+            self._symbols = {
+                text(row["symbolName"], "symbolName"): int(row["symbolId"]) for row in rows
+            }
         if symbol not in self._symbols:
             raise OrderRejectedError(f"{self.name} does not trade {symbol}", rule="symbol")
         if symbol not in self._rules:
@@ -226,7 +243,7 @@ class CTraderBroker:
         except ROW_ERRORS as error:
             raise OrderUnknownError(
                 f"{self.name} took order {ticket.client_order_id} or not: its answer cannot be "
-                f"read ({type(error).__name__})",
+                f"read: {reason_of(error)}",
                 remedy="look the order up by its client order id",
             ) from None
         return order
@@ -251,23 +268,26 @@ class CTraderBroker:
         return rows
 
     def _order(self, row: Any) -> VenueOrder:
-        data = row["tradeData"]
-        filled = number(row.get("executedVolume", 0)) / VOLUME
+        data, order_id = row["tradeData"], str(int(text(row["orderId"], "orderId")))
+        filled = number(row.get("executedVolume", 0), "executedVolume") / VOLUME
         state = STATES.get(row["orderStatus"], OrderState.UNKNOWN)
         if state is OrderState.WORKING and filled > 0:
             state = OrderState.PARTIAL
         order = VenueOrder(
-            client_order_id=str(row.get("clientOrderId") or f"ctrader-{row['orderId']}"),
-            venue_order_id=str(int(row["orderId"])),
+            # Orders by hand have no id of ours.
+            client_order_id=text(
+                row.get("clientOrderId") or f"ctrader-{order_id}", "clientOrderId"
+            ),
+            venue_order_id=order_id,
             symbol=self._symbol(data["symbolId"]),
             side=_side(data["tradeSide"]),
-            quantity=number(data["volume"]) / VOLUME,
+            quantity=number(data["volume"], "volume") / VOLUME,
             filled_quantity=filled,
             state=state,
-            average_price=number(row["executionPrice"]) if filled > 0 else None,
+            average_price=number(row["executionPrice"], "executionPrice") if filled > 0 else None,
             reason="" if row["orderStatus"] in STATES else f"unknown status {row['orderStatus']}",
         )
-        self._names[int(row["orderId"])] = order.client_order_id
+        self._names[int(order_id)] = order.client_order_id
         return order
 
     def _symbol(self, symbol_id: Any) -> str:
@@ -277,31 +297,33 @@ class CTraderBroker:
         return {one: name for name, one in self._symbols.items()}[symbol_id]
 
     def _fill(self, row: Any) -> VenueFill | None:
-        if row["dealStatus"] not in {2, 3}:
-            return None  # rejected, missed or failed: nothing was traded
-        scale = Decimal(10) ** int(row.get("moneyDigits", 2))
-        order_id = int(row["orderId"])
+        if row["dealStatus"] in NOT_TRADED:
+            return None
+        if row["dealStatus"] not in TRADED:
+            raise DataError(f"field dealStatus: unknown: {shown(row['dealStatus'])}")
+        scale = power_of_ten(row.get("moneyDigits", 2), "moneyDigits")
+        order_id = int(text(row["orderId"], "orderId"))
         if order_id not in self._names:
             self._order(self._wire.ask(2181, expects=2182, orderId=order_id)["order"])
         return VenueFill(
-            execution_id=str(row["dealId"]),
+            execution_id=text(row["dealId"], "dealId"),
             client_order_id=self._names[order_id],
             venue_order_id=str(order_id),
             symbol=self._symbol(row["symbolId"]),
             side=_side(row["tradeSide"]),
-            quantity=number(row["filledVolume"]) / VOLUME,
-            price=number(row["executionPrice"]),
-            fee_amount=-number(row.get("commission", 0)) / scale,
+            quantity=number(row["filledVolume"], "filledVolume") / VOLUME,
+            price=number(row["executionPrice"], "executionPrice"),
+            fee_amount=-number(row.get("commission", 0), "commission") / scale,
             fee_currency=self._currency,
-            event_time=dt.datetime.fromtimestamp(int(row["executionTimestamp"]) / 1000, tz=dt.UTC),
+            event_time=moment_of_ms(row["executionTimestamp"], "executionTimestamp"),
         )
 
     def _position(self, row: Any) -> VenuePosition:
         data = row["tradeData"]
         return VenuePosition(
             symbol=self._symbol(data["symbolId"]),
-            quantity=_side(data["tradeSide"]).sign * number(data["volume"]) / VOLUME,
-            average_price=number(row["price"]),
+            quantity=_side(data["tradeSide"]).sign * number(data["volume"], "volume") / VOLUME,
+            average_price=number(row["price"], "price"),
         )
 
 
@@ -317,8 +339,15 @@ def _net(one: VenuePosition | None, other: VenuePosition) -> VenuePosition:
     return VenuePosition(symbol=one.symbol, quantity=total, average_price=price)
 
 
+def _key(row: Any, place: int) -> str:
+    """The deal's id; a row without one is kept under its place, to be reported."""
+    return str(row.get("dealId", place)) if isinstance(row, dict) else str(place)
+
+
 def _side(value: Any) -> Side:
-    return {1: Side.BUY, 2: Side.SELL}[value]
+    if isinstance(value, bool) or value not in (1, 2):
+        raise DataError(f"field tradeSide: neither 1 (buy) nor 2 (sell): {shown(value)}")
+    return Side.BUY if value == 1 else Side.SELL
 
 
 def _rules_of(symbol: str, row: Any) -> VenueRules:
@@ -326,13 +355,13 @@ def _rules_of(symbol: str, row: Any) -> VenueRules:
         return VenueRules(
             symbol=symbol,
             price_step=Decimal(1).scaleb(-int(row["digits"])),
-            quantity_step=number(row["stepVolume"]) / VOLUME,
-            quantity_min=number(row["minVolume"]) / VOLUME,
-            quantity_max=number(row["maxVolume"]) / VOLUME,
+            quantity_step=number(row["stepVolume"], "stepVolume") / VOLUME,
+            quantity_min=number(row["minVolume"], "minVolume") / VOLUME,
+            quantity_max=number(row["maxVolume"], "maxVolume") / VOLUME,
         )
     except ROW_ERRORS as error:
         raise VenueUnavailableError(
-            f"ctrader's rules of {symbol} cannot be read ({type(error).__name__})"
+            f"ctrader's rules of {symbol} cannot be read: {reason_of(error)}"
         ) from None
 
 

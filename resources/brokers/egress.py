@@ -41,6 +41,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _host_of(url: str) -> str | None:
+    """The host of an address; `UsageError` for one that no request could go to."""
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https", "ws", "wss"} and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise UsageError(
+            f"{url[:60]!r} is no address on loopback: it needs http and a port from 1 to 65535",
+            remedy="start `pmx venue` and give its address, such as http://127.0.0.1:8790",
+        )
+    return parts.hostname
+
+
 @dataclass(frozen=True, slots=True)
 class HostGuard:
     """The hosts of one venue in one environment."""
@@ -51,7 +66,7 @@ class HostGuard:
     redirect_to: str | None = None
 
     def __post_init__(self) -> None:
-        host = urlsplit(self.redirect_to).hostname if self.redirect_to else None
+        host = _host_of(self.redirect_to) if self.redirect_to else None
         if self.environment is Environment.SIMULATED:
             if host is None or not is_loopback(host):
                 raise UsageError(

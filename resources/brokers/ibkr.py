@@ -31,7 +31,7 @@ from quant.execution.orders import OrderState, Side
 from quant.execution.venues import Environment
 from resources.brokers.egress import is_loopback
 from resources.brokers.once import RESEND_AFTER_S, SubmitOnce
-from resources.brokers.rows import ROW_ERRORS, listing, number
+from resources.brokers.rows import ROW_ERRORS, listing, number, reason_of, side, text
 
 VENUE: Final = "ibkr"
 # TWS and Gateway, as they are installed.
@@ -216,14 +216,14 @@ class IbkrBroker:
             return VenueAccount(
                 account_id=self.options.account_id,
                 currency=str(cash.currency),
-                cash=number(cash.value),
-                equity=number(told["NetLiquidation"].value),
-                buying_power=number(told["BuyingPower"].value),
+                cash=number(cash.value, "TotalCashValue"),
+                equity=number(told["NetLiquidation"].value, "NetLiquidation"),
+                buying_power=number(told["BuyingPower"].value, "BuyingPower"),
                 can_trade=True,
             )
         except ROW_ERRORS as error:
             raise VenueUnavailableError(
-                f"{self.name} told an account that cannot be read ({type(error).__name__})"
+                f"{self.name} told an account that cannot be read: {reason_of(error)}"
             ) from None
 
     def _send(self, ticket: OrderTicket) -> VenueOrder:
@@ -295,20 +295,20 @@ class IbkrBroker:
 
     def _order(self, trade: Any) -> VenueOrder:
         order, status = trade.order, trade.orderStatus
-        filled = number(status.filled) or _sum(f.execution.shares for f in trade.fills)
+        filled = number(status.filled, "filled") or _sum(f.execution.shares for f in trade.fills)
         state = STATES.get(status.status, OrderState.UNKNOWN)
         if status.status == "Filled" and not filled:
-            filled = number(order.totalQuantity)
+            filled = number(order.totalQuantity, "totalQuantity")
         if state is OrderState.WORKING and filled > 0:
             state = OrderState.PARTIAL
-        average = number(status.avgFillPrice)
+        average = number(status.avgFillPrice, "avgFillPrice")
         return VenueOrder(
             client_order_id=order.orderRef or f"ibkr-{order.permId}",
             # The permanent id; until the venue has told it, the order's own.
             venue_order_id=str(order.permId or status.permId or f"o{order.orderId}"),
-            symbol=trade.contract.symbol,
-            side=Side(order.action.lower()),
-            quantity=number(order.totalQuantity),
+            symbol=text(trade.contract.symbol, "symbol"),
+            side=side(str(order.action).lower(), "action"),
+            quantity=number(order.totalQuantity, "totalQuantity"),
             filled_quantity=filled,
             state=state,
             average_price=average if average > 0 else None,
@@ -317,22 +317,22 @@ class IbkrBroker:
 
 
 def _sum(values: Iterable[Any]) -> Any:
-    return sum((number(value) for value in values), number(0))
+    return sum((number(value, "shares") for value in values), number(0, "shares"))
 
 
 def _fill(row: Any) -> VenueFill:
     told = row.execution
     fee = row.commissionReport
     return VenueFill(
-        execution_id=told.execId,
+        execution_id=text(told.execId, "execId"),
         client_order_id=told.orderRef or f"ibkr-{told.permId}",
         venue_order_id=str(told.permId),
-        symbol=row.contract.symbol,
+        symbol=text(row.contract.symbol, "symbol"),
         side={"BOT": Side.BUY, "SLD": Side.SELL}[told.side],
-        quantity=number(told.shares),
-        price=number(told.price),
+        quantity=number(told.shares, "shares"),
+        price=number(told.price, "price"),
         # Commissions come in a message of their own, which may not have come yet.
-        fee_amount=number(fee.commission) if fee.execId else None,
+        fee_amount=number(fee.commission, "commission") if fee.execId else None,
         fee_currency=fee.currency,
         event_time=told.time,
     )
@@ -340,9 +340,11 @@ def _fill(row: Any) -> VenueFill:
 
 def _position(row: Any) -> VenuePosition | None:
     """None for what was held today and is no longer, which the Gateway goes on telling."""
-    quantity = number(row.position)
+    quantity = number(row.position, "position")
     if quantity == 0:
         return None
     return VenuePosition(
-        symbol=row.contract.symbol, quantity=quantity, average_price=number(row.avgCost)
+        symbol=text(row.contract.symbol, "symbol"),
+        quantity=quantity,
+        average_price=number(row.avgCost, "avgCost"),
     )

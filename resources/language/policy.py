@@ -31,7 +31,8 @@ class LanguageModelPolicy(Policy):
     name: Name
     protocol: Protocol
     base_url: str
-    model: str
+    # It stands in requests and in records.
+    model: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")]
     # The end of its training data. A session up to then is never asked about: the model may have
     # read what came after, and would be praised for remembering.
     knows_until: dt.date

@@ -105,7 +105,9 @@ class CcxtSource:
             page = self._call(
                 exchange, "fetch_ohlcv", symbol, frame, since=since, limit=CANDLES_PER_REQUEST
             )
-            if not page and not _holds_a_list(exchange.session.last_json):
+            answer = exchange.session.last_json
+            is_list = _holds_a_list(answer) and not (isinstance(answer, list) and None in answer)
+            if not page and not is_list:
                 raise self._gate.unbelievable(f"no list of candles for {symbol}")
             stamps = [row[0] for row in page]
             if not all(isinstance(stamp, int) for stamp in stamps):
@@ -156,6 +158,8 @@ class CcxtSource:
                     "fetchCurrencies": False,
                 },
                 "has": {"fetchCurrencies": False},
+                # As text: what is no number would come as an absent one otherwise.
+                "number": str,
             }
         )
 

@@ -8,21 +8,23 @@ import datetime as dt
 import io
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from quant.core.errors import DataError, UsageError
-from quant.market.news import NewsItem, parse_item
+from quant.market.news import BODY_CHARACTERS_MAX, NewsItem, parse_item
+from quant.market.symbols import shown
 from resources.market_data.tables import label
 
 SUFFIXES: Final = (".csv", ".jsonl", ".ndjson", ".parquet")
 _FIELDS: Final = "event_time, known_at (if it is there), source, symbol, headline, body"
 
 
-def read_news(path: Path, *, now: dt.datetime) -> list[NewsItem]:
-    """The items of one file, or of every file of news directly in a folder."""
+def read_news(path: Path, *, now: dt.datetime, until: dt.datetime | None = None) -> list[NewsItem]:
+    """The items of one file, or of every file of news directly in a folder; none after `until`."""
     return [
-        parse_item(record, place=place, source=file.stem[:60], now=now)
+        parse_item(record, place=place, source=file.stem[:60], now=now, until=until)
         for file in news_files(path)
         for place, record in _records(file)
     ]
@@ -53,6 +55,8 @@ def _records(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _csv(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    # The module's own limit is below what a body may have; it cannot be set for one reader.
+    csv.field_size_limit(4 * BODY_CHARACTERS_MAX)
     reader = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
     if not {"event_time", "symbol", "headline"} <= set(reader.fieldnames or ()):
         raise DataError(
@@ -75,7 +79,7 @@ def _json_lines(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             continue
         place = f"{label(file)}, line {number}"
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=partial(_object, place=place))
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
@@ -83,6 +87,18 @@ def _json_lines(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 f"{place}: it is no JSON object", remedy=f"write one object a line with {_FIELDS}"
             )
         yield place, record
+
+
+def _object(pairs: list[tuple[str, Any]], place: str) -> dict[str, Any]:
+    """A JSON object; which of two values of one key was meant, nobody can tell."""
+    record: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in record:
+            raise DataError(
+                f"{place}, field {shown(name)}: the key stands twice", remedy="keep one of the two"
+            )
+        record[name] = value
+    return record
 
 
 def _parquet(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -8,14 +8,15 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from quant.core.clock import Clock, SystemClock
 from quant.core.errors import PolicyError
 from quant.core.policy import Policy
 from quant.market.sources import BarSource
+from quant.market.symbols import shown
 from resources.market_data.cache import CachedSource
 from resources.market_data.failover import FailoverSource
 from resources.market_data.http import SourceRules
@@ -77,10 +78,23 @@ class CcxtPolicy(VendorPolicy):
     exchange_id: str = "binance"
 
 
+# The first two need no network.
+KNOWN_SOURCES: Final = (
+    *("sample", "folder"),
+    *("yfinance", "alpha_vantage", "finnhub", "alpaca", "ccxt"),
+)
+
+
+def _known(name: str) -> str:
+    if name not in KNOWN_SOURCES:
+        raise ValueError(f"{shown(name)} is no source; known: {', '.join(KNOWN_SOURCES)}")
+    return name
+
+
 class SourcesPolicy(Policy):
     """All sources; the default asks the bundled sample alone and needs no network."""
 
-    priority: tuple[str, ...] = ("sample",)
+    priority: tuple[Annotated[str, AfterValidator(_known)], ...] = ("sample",)
     # What failing sources may cost in one request, all together.
     deadline_s: float = Field(default=5.0, gt=0)
     # 0 switches the cache off.
@@ -223,7 +237,7 @@ def _build(
             )
     raise PolicyError(
         f"the priority list names {name!r}, which is no source here",
-        remedy="use sample, folder, yfinance, alpha_vantage, finnhub, alpaca or ccxt",
+        remedy=f"use one of {', '.join(KNOWN_SOURCES)}",
     )
 
 

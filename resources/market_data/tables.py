@@ -75,6 +75,11 @@ def _bytes(path: Path) -> bytes:
 
 def _decoded(name: str, raw: bytes) -> str:
     """UTF-8 or, with its mark, UTF-16; anything else would be a guess."""
+    if raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise DataError(
+            f"{name}, line 1, field file: this is UTF-32",
+            remedy="convert it: iconv -f UTF-32 -t UTF-8 FILE > NEW",
+        )
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     elif b"\0" in raw:

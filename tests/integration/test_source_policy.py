@@ -11,6 +11,7 @@ from quant.core.clock import SteppedClock
 from quant.core.errors import PolicyError
 from resources.market_data.policy import SourcesPolicy, VendorPolicy, build_failover, build_sources
 from resources.market_data.skips import SkipReason
+from resources.policy import load_policy
 from tests.fake_sources import FakeSource
 from tests.loopback import serving
 from tests.vendor_answers import KEY, NOW, RAW, SECRET, VENDORS
@@ -68,9 +69,11 @@ def test_a_missing_key_stands_in_the_record_of_every_request(tmp_path: Path) -> 
 
 
 def test_an_unknown_source_in_the_list_is_a_policy_error(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="yahooo") as caught:
-        build_sources(SourcesPolicy(priority=("yahooo",)), environment={}, cache_dir=tmp_path)
-    assert "yfinance" in caught.value.remedy
+    path = tmp_path / "sources.yaml"
+    path.write_text("priority: [sample, yahooo]\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"sources\.yaml.*'yahooo'.*yfinance") as caught:
+        load_policy(path, SourcesPolicy)
+    assert caught.value.remedy
 
 
 def test_another_feed_does_not_read_the_first_ones_cache(tmp_path: Path) -> None:

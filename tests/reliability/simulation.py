@@ -39,9 +39,8 @@ def run(form: Form) -> Found:
         },
         notes=(
             "Events are messages, calls, answers, wishes and records. The invariants, and what "
-            "each fault means, are in [Execution](execution.md). The "
-            "journal is in memory here, with the lines, hashes and keys of the one on disk; "
-            "goal 6 speaks of the disk.",
+            "each fault means, are in [Execution](execution.md). The journal is in memory here, "
+            "with the lines, hashes and keys of the one on disk; goal 6 speaks of the disk.",
             *(
                 f"Seed {one.seed} broke invariant {one.invariant} at {one.at_s:.3f} s: {one.what}. "
                 f"Again: `pmx simulate --seeds {one.seed} --days {DAYS[form]} --trace`."

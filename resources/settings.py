@@ -129,6 +129,11 @@ class Paths:
         return self.home / "cache"
 
     @property
+    def calls(self) -> Path:
+        """How much of each venue's limit was used in this minute, by all processes of this home."""
+        return self.home / "calls"
+
+    @property
     def logs(self) -> Path:
         """One file for the command line and one per server."""
         return self.home / "logs"

@@ -34,6 +34,7 @@ class Process:
         line: Line,
         draw: random.Random,
         around: Callable[[], Surroundings],
+        policy: ManagerPolicy = POLICY,
     ) -> None:
         self.journal = MemoryJournal()
         self.judge = Judge(mirror=ManagerState(name=BOOK))
@@ -45,6 +46,7 @@ class Process:
         self._line = line
         self._draw = draw
         self._around = around
+        self._policy = policy
         self._epoch = 0
 
     def start(self) -> None:
@@ -54,7 +56,7 @@ class Process:
         if state.state_hash() != self.judge.mirror.state_hash():
             raise ViolationError(11, "the journal folds to another state than its events did")
         self.judge.restarted()
-        self.manager = OrderManager(state, POLICY, now=self._clock.now)
+        self.manager = OrderManager(state, self._policy, now=self._clock.now)
         self.offer()
 
     def offer(self) -> None:
@@ -112,7 +114,7 @@ class Process:
         if self.manager is None or epoch != self._epoch:
             return
         now = self._clock.now
-        if isinstance(answer, RateLimitedError):
+        if isinstance(answer, RateLimitedError) and not answer.stops_reads_only:
             until = now + answer.retry_after_s
             self.judge.told_to_wait(until, is_banned=answer.is_banned, now=now)
         self.manager.settle(command, answer, now=now)

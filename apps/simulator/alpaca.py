@@ -7,6 +7,7 @@ belong here: what the venue decides (`exchange`).
 
 import datetime as dt
 import json
+import math
 import uuid
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -92,7 +93,7 @@ class AlpacaFront:
         wait_s = self._budget.take(1)
         if wait_s:
             return self.error(
-                429, 42910000, "too many requests", **{"Retry-After": f"{wait_s:.0f}"}
+                429, 42910000, "too many requests", **{"Retry-After": str(math.ceil(wait_s))}
             )
         route = self._route(ask)
         if route is None:

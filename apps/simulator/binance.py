@@ -7,6 +7,7 @@ have them. Does not belong here: what the venue decides (`exchange`).
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -65,9 +66,23 @@ _WEIGHTS: Final = {
     "account": 20,
     "allOrders": 20,
     "myTrades": 20,
-    "openOrders": 6,
-    "order": 1,
+    **{"ping": 1, "time": 1, "account/apiRestrictions": 1},
 }
+# Looking an order up costs four times what sending or cancelling one does.
+_WEIGHT_OF_ONE: Final = 4
+_WEIGHT_OF_OPEN: Final = 6
+_WEIGHT_OF_ALL_OPEN: Final = 80
+
+
+def _weight_of(ask: Ask, place: str) -> int:
+    is_read = ask.method == "GET"
+    if place == "order":
+        return _WEIGHT_OF_ONE if is_read else 1
+    if place == "openOrders":
+        by_symbol = _WEIGHT_OF_OPEN if "symbol=" in ask.raw_query else _WEIGHT_OF_ALL_OPEN
+        return by_symbol if is_read else 1
+    return _WEIGHTS.get(place, 2)
+
 
 Route = Callable[[dict[str, str], Struck], Any]
 
@@ -115,9 +130,9 @@ class BinanceFront:
         route, is_signed = self._routes().get(f"{ask.method} {place}", (None, False))
         if route is None:
             return self.error(404, -1000, f"the simulator has no {ask.method} {ask.path}")
-        wait_s = self._budget.take(_WEIGHTS.get(place, 2))
+        wait_s = self._budget.take(_weight_of(ask, place))
         if wait_s:
-            wait = {"Retry-After": f"{wait_s:.0f}"}
+            wait = {"Retry-After": str(math.ceil(wait_s))}
             return self.error(429, -1003, "Too much request weight used.", **wait)
         asked = ask.body.decode() if ask.method == "POST" else ask.raw_query
         given = dict(parse_qsl(asked, keep_blank_values=True))

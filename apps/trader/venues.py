@@ -27,13 +27,21 @@ def connect(settings: Settings, venue: VenuePolicy) -> "Broker":
         from resources.brokers.alpaca import AlpacaBroker, AlpacaOptions
 
         return AlpacaBroker(
-            credentials, AlpacaOptions(environment=venue.environment, url=venue.url)
+            credentials,
+            AlpacaOptions(
+                environment=venue.environment, url=venue.url, calls_folder=settings.paths.calls
+            ),
         )
     from resources.brokers.ccxt_spot import CcxtOptions, CcxtSpotBroker
 
     broker = CcxtSpotBroker(
         credentials,
-        CcxtOptions(exchange_id=venue.venue.value, environment=venue.environment, url=venue.url),
+        CcxtOptions(
+            exchange_id=venue.venue.value,
+            environment=venue.environment,
+            url=venue.url,
+            calls_folder=settings.paths.calls,
+        ),
     )
     broker.connect()
     return broker

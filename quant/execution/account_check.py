@@ -28,7 +28,7 @@ class AccountCheck:
 
     def ask(self, now: float) -> bool:
         """Read the account now, unless that is under way or forbidden."""
-        if self._asked_at is not None or self._pacing.is_quiet(now):
+        if self._asked_at is not None or not self._pacing.may_read(now):
             return False
         self._asked_at = now
         self._recorder.ask(TakeSnapshot(self._recorder.state.fills_since()))
@@ -41,6 +41,10 @@ class AccountCheck:
         if now - self._asked_at >= 3 * self._policy.answer_timeout_s:
             self._asked_at = None
         return False
+
+    def put_off(self) -> None:
+        """Nobody was asked: what was known of the account is what is known."""
+        self._asked_at = None
 
     def answered(self, view: VenueView, now: float) -> None:
         """It was read; sooner than usual again when not all of it could be, since it holds us."""

@@ -56,7 +56,7 @@ class Asking:
     def look_up(self, life: OrderLife, now: float) -> None:
         """Ask what became of an order, unless that is under way or forbidden."""
         watch = self.watch(life, now)
-        if not watch.is_asked and not self._pacing.is_quiet(now):
+        if not watch.is_asked and self._pacing.may_read(now):
             watch.is_asked, watch.asked_at = True, now
             self._recorder.ask(Find(life.order.client_order_id, life.order.symbol))
 
@@ -70,7 +70,7 @@ class Asking:
         """Ask for executions, since a sum was told that none explains."""
         asked_at, since = self._fills_asked_at, self._recorder.state.fills_since()
         is_under_way = asked_at is not None and now - asked_at < self._policy.answer_timeout_s
-        if since is not None and not is_under_way and not self._pacing.is_quiet(now):
+        if since is not None and not is_under_way and self._pacing.may_read(now):
             self._fills_asked_at = now
             self._recorder.ask(ReadFills(since))
 

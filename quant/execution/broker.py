@@ -56,11 +56,19 @@ class RateLimitedError(VenueUnavailableError):
     """The venue counts our calls; nothing was done."""
 
     def __init__(
-        self, message: str, *, retry_after_s: float, is_banned: bool = False, remedy: str = ""
+        self,
+        message: str,
+        *,
+        retry_after_s: float,
+        is_banned: bool = False,
+        stops_reads_only: bool = False,
+        remedy: str = "",
     ) -> None:
-        super().__init__(message, remedy=remedy or f"call again after {retry_after_s:g} s")
+        super().__init__(message, remedy=remedy or f"call again after {retry_after_s:.3g} s")
         self.retry_after_s = retry_after_s
         self.is_banned = is_banned
+        # Our own budget keeps what is left for orders; the venue was not asked and said nothing.
+        self.stops_reads_only = stops_reads_only
 
 
 class OrderRejectedError(VenueError):

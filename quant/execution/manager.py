@@ -19,7 +19,13 @@ from decimal import Decimal
 from quant.execution.account_check import AccountCheck
 from quant.execution.admission import desk_of
 from quant.execution.asking import Asking
-from quant.execution.broker import Listing, OrderNotFoundError, VenueFill, VenueOrder
+from quant.execution.broker import (
+    Listing,
+    OrderNotFoundError,
+    RateLimitedError,
+    VenueFill,
+    VenueOrder,
+)
 from quant.execution.broker_events import Breaker, CancelRequested, ReplaceRequested
 from quant.execution.commands import (
     Cancel,
@@ -190,6 +196,8 @@ class OrderManager:
                 self._asking.fills_answered()
                 if isinstance(answer, Listing):
                     self._hear_fills(answer, now)
+            case TakeSnapshot() if _is_put_off(answer):
+                self._account.put_off()
             case TakeSnapshot():
                 view = answer if isinstance(answer, VenueView) else UNREADABLE
                 self._settle_snapshot(view, now)
@@ -302,3 +310,8 @@ class OrderManager:
             life = lives.get(fill.client_order_id)
             if life is not None and fill.execution_id not in life.executions:
                 self.on_fill(fill, now=now)
+
+
+def _is_put_off(answer: Answer) -> bool:
+    """Whether our own budget kept a reading back, which says nothing of the account."""
+    return isinstance(answer, RateLimitedError) and answer.stops_reads_only

@@ -22,11 +22,14 @@ class Pacing:
         self._auth_failures_max = auth_failures_max
         self._auth_failures = 0
         self.quiet_until = now
+        self._no_reads_until = now
         self._is_banned = False
 
     def weigh(self, error: Exception, now: float) -> None:
         """Take a failure in."""
-        if isinstance(error, RateLimitedError):
+        if isinstance(error, RateLimitedError) and error.stops_reads_only:
+            self._no_reads_until = max(self._no_reads_until, now + error.retry_after_s)
+        elif isinstance(error, RateLimitedError):
             self.quiet_until = max(self.quiet_until, now + error.retry_after_s)
             self._is_banned = self._is_banned or error.is_banned
         elif isinstance(error, VenueAuthError):
@@ -43,6 +46,10 @@ class Pacing:
     def is_quiet(self, now: float) -> bool:
         """Whether nothing but cancels may be sent."""
         return now < self.quiet_until
+
+    def may_read(self, now: float) -> bool:
+        """Reads are the first to stop where calls become scarce."""
+        return now >= self._no_reads_until and not self.is_quiet(now)
 
     def may_cancel(self, now: float) -> bool:
         """A rate limit leaves room for cancels; a ban does not."""

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 from quant.core.errors import OrderUnknownError, PmxError, VenueError, VenueUnavailableError
@@ -26,6 +27,7 @@ from quant.execution.broker import (
     VenueOrder,
     VenuePosition,
 )
+from quant.execution.budget import VENUE_LIMITS, CallKind, CallLimits
 from quant.execution.orders import OrderState
 from quant.execution.venue_rules import VenueRules, require_allowed
 from quant.execution.venues import Environment
@@ -75,6 +77,10 @@ class AlpacaOptions:
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 12.0
     resend_after_s: float = RESEND_AFTER_S
+    # Where the count of calls lies that all processes of this host share; None counts alone.
+    calls_folder: Path | None = None
+    # None: the venue's own, and none at all in the simulator.
+    limits: CallLimits | None = None
 
 
 class AlpacaBroker:
@@ -85,6 +91,7 @@ class AlpacaBroker:
         from alpaca.trading.client import TradingClient
 
         from resources.brokers.session import Timeouts, VenueSession
+        from resources.brokers.shared_calls import SharedCalls, limits_in
 
         self.options = options or AlpacaOptions()
         self._credentials = credentials
@@ -94,6 +101,11 @@ class AlpacaBroker:
             guard,
             timeouts=Timeouts(
                 connect_s=self.options.connect_timeout_s, read_s=self.options.read_timeout_s
+            ),
+            calls=SharedCalls(
+                self.name,
+                limits_in(self.options.environment, VENUE_LIMITS[VENUE], self.options.limits),
+                folder=self.options.calls_folder,
             ),
         )
         self._client = TradingClient(
@@ -121,21 +133,23 @@ class AlpacaBroker:
     def submit(self, ticket: OrderTicket) -> VenueOrder:
         """See the port; what Alpaca would refuse by its grid is refused before it is sent."""
         require_allowed(ticket, _rules_of(ticket), reference_price=ticket.reference_price)
-        return self._once.submit(
-            ticket,
-            find=lambda: self.find(ticket.client_order_id, symbol=ticket.symbol),
-            send=lambda: self._send(ticket),
-        )
+        with self._session.meant_for(CallKind.SEND):
+            return self._once.submit(
+                ticket,
+                find=lambda: self.find(ticket.client_order_id, symbol=ticket.symbol),
+                send=lambda: self._send(ticket),
+            )
 
     def cancel(self, client_order_id: str, *, symbol: str) -> VenueOrder:
         """See the port; Alpaca cancels by its own id, so the order is found first."""
-        found = self.find(client_order_id, symbol=symbol)
-        if found.state in _ENDS:
-            return found
-        # Too late, or not yet: what the order has become is the answer.
-        with contextlib.suppress(OrderRejectedError, OrderNotFoundError):
-            self._call(lambda: self._client.cancel_order_by_id(found.venue_order_id))
-        return self.find(client_order_id, symbol=symbol)
+        with self._session.meant_for(CallKind.CANCEL):
+            found = self.find(client_order_id, symbol=symbol)
+            if found.state in _ENDS:
+                return found
+            # Too late, or not yet: what the order has become is the answer.
+            with contextlib.suppress(OrderRejectedError, OrderNotFoundError):
+                self._call(lambda: self._client.cancel_order_by_id(found.venue_order_id))
+            return self.find(client_order_id, symbol=symbol)
 
     def find(self, client_order_id: str, *, symbol: str) -> VenueOrder:
         """See the port."""

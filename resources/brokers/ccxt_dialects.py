@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from quant.core.errors import UsageError
 from quant.execution.broker import OrderRejectedError, VenueAuthError
+from quant.execution.budget import VENUE_LIMITS, CallLimits
 from quant.execution.venues import Environment
 
 _OURS: Final = re.compile(r"pmx-([0-9a-f]{28})")
@@ -38,6 +40,11 @@ def _from_kraken(name: str) -> str:
     return f"pmx-{name.removeprefix(_KRAKEN_PREFIX)}" if is_ours else name
 
 
+# For exchanges whose count is a rule of its own (Kraken's decays, Coinbase's is a second's): five a
+# second is below each of them.
+_CAUTIOUS: Final = CallLimits(per_minute=300)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """How one exchange takes and finds orders."""
@@ -58,6 +65,30 @@ class Dialect:
     # Whether the last answer can hold rows at all: an empty object is not an empty list.
     has_rows: Callable[[Any], bool] = lambda body: isinstance(body, dict | list) and bool(body)
     require_safe_key: Callable[[Any, Environment], None]
+    # How much one address may ask, and what a request counts for.
+    limits: CallLimits = _CAUTIOUS
+    # Whether a request is refused when its time is not the venue's.
+    stamps_requests: bool = False
+    weigh: Callable[[str, str], int] = lambda _method, _url: 1
+
+
+def binance_weight(method: str, url: str) -> int:
+    """Of Binance's spot documentation of 2026; what it does not name here counts as ten."""
+    parts = urlsplit(url)
+    place = parts.path.rsplit("/", 1)[-1]
+    if place == "order":
+        return 4 if method == "GET" else 1
+    if place == "openOrders" and method == "GET":
+        return 6 if "symbol=" in parts.query else 80
+    if place == "openOrders":
+        return 1
+    return _BINANCE_WEIGHTS.get(place, 10)
+
+
+_BINANCE_WEIGHTS: Final = {
+    **{"ping": 1, "time": 1, "apiRestrictions": 1, "24hr": 2, "price": 2},
+    **{"exchangeInfo": 20, "account": 20, "allOrders": 20, "myTrades": 20, "depth": 5},
+}
 
 
 def _binance_key(exchange: Any, environment: Environment) -> None:
@@ -107,9 +138,14 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
             "fetchMargins": False,
             "fetchCurrencies": False,
             "warnOnFetchOpenOrdersWithoutSymbol": False,
+            # The venue's own default; ccxt's is twice that, which would hide a drift.
+            "recvWindow": 5_000,
         },
         has_rows=lambda body: isinstance(body, list),
         require_safe_key=_binance_key,
+        limits=VENUE_LIMITS["binance"],
+        weigh=binance_weight,
+        stamps_requests=True,
     ),
     "kraken": Dialect(
         exchange_id="kraken",

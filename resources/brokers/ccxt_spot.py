@@ -8,9 +8,11 @@ adapter belongs to one thread.
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 from quant.core.errors import DataError, OrderUnknownError, VenueUnavailableError
@@ -19,18 +21,21 @@ from quant.execution.broker import (
     OrderNotFoundError,
     OrderRejectedError,
     OrderTicket,
+    RateLimitedError,
     TimeInForce,
     VenueAccount,
     VenueFill,
     VenueOrder,
     VenuePosition,
 )
+from quant.execution.budget import CallKind, CallLimits
 from quant.execution.orders import OrderState, Side
 from quant.execution.venue_rules import VenueRules, require_allowed
 from quant.execution.venues import Environment
 from quant.market.symbols import shown
 from resources.brokers.ccxt_dialects import dialect_of
 from resources.brokers.ccxt_errors import Outcome, error_for, outcome_of, told
+from resources.brokers.clock_watch import ClockWatch
 from resources.brokers.credentials import Credentials
 from resources.brokers.egress import HostGuard
 from resources.brokers.once import RESEND_AFTER_S, SubmitOnce
@@ -45,6 +50,8 @@ from resources.brokers.rows import (
 )
 
 TRADES_PER_PAGE: Final = 1000
+# How long nothing is sent after the venue has refused our time twice.
+CLOCK_PAUSE_S: Final = 10.0
 PAGES_MAX: Final = 1000
 STATES: Final = {
     "open": OrderState.WORKING,
@@ -69,15 +76,27 @@ class CcxtOptions:
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 12.0
     resend_after_s: float = RESEND_AFTER_S
+    # Where the count of calls lies that all processes of this host share; None counts alone.
+    calls_folder: Path | None = None
+    # None: the venue's own, and none at all in the simulator.
+    limits: CallLimits | None = None
 
 
 class CcxtSpotBroker:
     """`Broker` over one spot account."""
 
-    def __init__(self, credentials: Credentials, options: CcxtOptions | None = None) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        options: CcxtOptions | None = None,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         import ccxt
 
         from resources.brokers.session import Timeouts, VenueSession
+        from resources.brokers.shared_calls import SharedCalls, limits_in
 
         self.options = options or CcxtOptions()
         self.dialect = dialect_of(self.options.exchange_id)
@@ -86,7 +105,13 @@ class CcxtSpotBroker:
         limits = Timeouts(
             connect_s=self.options.connect_timeout_s, read_s=self.options.read_timeout_s
         )
-        self._session = VenueSession(guard, timeouts=limits)
+        calls = SharedCalls(
+            self.name,
+            limits_in(self.options.environment, self.dialect.limits, self.options.limits),
+            folder=self.options.calls_folder,
+            monotonic=monotonic,
+        )
+        self._session = VenueSession(guard, timeouts=limits, calls=calls, weigh=self.dialect.weigh)
         self._exchange: Any = getattr(ccxt, self.dialect.exchange_id)(
             {
                 "apiKey": credentials.key_id,
@@ -98,6 +123,9 @@ class CcxtSpotBroker:
             }
         )
         self._exchange.has["fetchCurrencies"] = False
+        # What requests are stamped with.
+        self._exchange.milliseconds = lambda: int(wall() * 1000)
+        self._watch = ClockWatch(wall=wall, monotonic=monotonic)
         if self.options.environment is Environment.PAPER:
             self._exchange.set_sandbox_mode(True)
         self._error: type[Exception] = ccxt.BaseError
@@ -119,8 +147,8 @@ class CcxtSpotBroker:
             self._read("load_markets")
             if not self._exchange.markets:
                 raise VenueUnavailableError(f"{self.name} listed no markets")
-            if self.dialect.exchange_id == "binance":
-                self._read("load_time_difference")
+            if self.dialect.stamps_requests:
+                self._compare_clocks()
             with self._translated(changes=False):
                 self.dialect.require_safe_key(self._exchange, self.options.environment)
             self._is_ready = True
@@ -137,21 +165,23 @@ class CcxtSpotBroker:
                 rule="market_buy",
                 remedy="buy with a limit, such as the ask, and ioc",
             )
-        return self._once.submit(
-            ticket,
-            find=lambda: self.find(ticket.client_order_id, symbol=ticket.symbol),
-            send=lambda: self._send(ticket),
-        )
+        with self._session.meant_for(CallKind.SEND):
+            return self._once.submit(
+                ticket,
+                find=lambda: self.find(ticket.client_order_id, symbol=ticket.symbol),
+                send=lambda: self._send(ticket),
+            )
 
     def cancel(self, client_order_id: str, *, symbol: str) -> VenueOrder:
         """See the port; a cancel that comes too late answers with what the order became."""
         self.connect()
         number_or_none = None
-        if not self.dialect.finds_by_client_id:
-            number_or_none = self.find(client_order_id, symbol=symbol).venue_order_id
-        with contextlib.suppress(OrderNotFoundError, OrderRejectedError):
-            self._write("cancel_order", number_or_none, symbol, self._by_name(client_order_id))
-        return self.find(client_order_id, symbol=symbol)
+        with self._session.meant_for(CallKind.CANCEL):
+            if not self.dialect.finds_by_client_id:
+                number_or_none = self.find(client_order_id, symbol=symbol).venue_order_id
+            with contextlib.suppress(OrderNotFoundError, OrderRejectedError):
+                self._write("cancel_order", number_or_none, symbol, self._by_name(client_order_id))
+            return self.find(client_order_id, symbol=symbol)
 
     def find(self, client_order_id: str, *, symbol: str) -> VenueOrder:
         """See the port."""
@@ -343,17 +373,49 @@ class CcxtSpotBroker:
 
     def _timed(self, method: str, values: tuple[Any, ...], *, changes: bool) -> Any:
         """One call; refused for its timestamp, it is made once more with a measured clock."""
-        function = getattr(self._exchange, method)
-        for is_last in (False, True):
-            try:
-                with self._translated(changes=changes):
-                    return function(*values)
-            except _ClockRefusedError as error:
-                if is_last:
-                    raise error_for(Outcome.CLOCK, str(error), rule="", changes=changes) from None
-                with self._translated(changes=False):
-                    self._exchange.load_time_difference()
-        raise AssertionError("unreachable")
+        if self._watch.has_stepped():
+            self._watch.is_trusted = False
+        if self._watch.has_stepped() or self._watch.is_old():
+            self._compare_clocks()
+        if changes and not self._watch.is_trusted:
+            self._prove_clock()
+        try:
+            return self._once_only(method, values, changes=changes)
+        except _ClockRefusedError as error:
+            why = error
+        self._compare_clocks()
+        try:
+            if changes:
+                self._prove_clock()
+            return self._once_only(method, values, changes=changes)
+        except _ClockRefusedError:
+            raise self._clocks_apart(str(why)) from None
+
+    def _once_only(self, method: str, values: tuple[Any, ...], *, changes: bool) -> Any:
+        with self._translated(changes=changes):
+            return getattr(self._exchange, method)(*values)
+
+    def _compare_clocks(self) -> None:
+        self._once_only("load_time_difference", (), changes=False)
+        self._watch.compared()
+
+    def _prove_clock(self) -> None:
+        """A signed question that changes nothing; an order leaves only where the venue takes it."""
+        try:
+            self._once_only("fetch_open_orders", (self.options.symbols[0],), changes=False)
+        except _ClockRefusedError as error:
+            raise self._clocks_apart(str(error)) from None
+        self._watch.is_trusted = True
+
+    def _clocks_apart(self, words: str) -> RateLimitedError:
+        """Nothing was done, and nothing is sent until the venue takes our time again."""
+        self._watch.is_trusted = False
+        return RateLimitedError(
+            f"{words}; a fresh comparison of the clocks did not help",
+            retry_after_s=CLOCK_PAUSE_S,
+            remedy="look at this machine's clock (timedatectl); sending is paused until the "
+            "venue takes our time",
+        )
 
     @contextlib.contextmanager
     def _translated(self, *, changes: bool) -> Iterator[None]:

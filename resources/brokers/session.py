@@ -6,9 +6,10 @@ get this session, which raises the port's own errors before the SDK can look awa
 here: anything of one vendor. Imported only by adapters, since `requests` is slow to import.
 """
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,8 +18,10 @@ import urllib3
 
 from quant.core.errors import OrderUnknownError, VenueError, VenueUnavailableError
 from quant.execution.broker import RateLimitedError, VenueAuthError
+from quant.execution.budget import CallKind
 from resources.brokers.egress import HostGuard
 from resources.brokers.quiet import quieten
+from resources.brokers.shared_calls import SharedCalls
 
 BODY_BYTES_MAX: Final = 32 * 1024 * 1024
 _PIECE_BYTES: Final = 64 * 1024
@@ -28,6 +31,10 @@ BAN_S: Final = 120.0
 # A server closes a connection that is idle for long, and an order that meets such a close has an
 # open end: what has idled longer than this is not used again.
 IDLE_S_MAX: Final = 10.0
+
+
+# The weight of a request by method and address.
+Weigh = Callable[[str, str], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,26 +54,31 @@ class VenueSession(requests.Session):
         guard: HostGuard,
         *,
         timeouts: Timeouts,
+        calls: SharedCalls,
+        weigh: Weigh = lambda _method, _url: 1,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         quieten()
         self.guard = guard
         self.timeouts = timeouts
+        self.calls = calls
+        # What the caller is about to do, where the method alone does not tell.
+        self.purpose: CallKind | None = None
+        self._weigh = weigh
         self.last_status = 0
         self.last_json: Any = None
         # For venues that read by POST: True while the caller only asks.
         self.is_reading = False
         self._monotonic = monotonic
-        self._quiet_until = 0.0
-        self._is_banned = False
         self._used_at = monotonic()
 
     def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
         """One request, once; raises the port's errors, which no SDK catches."""
         self.last_status, self.last_json = 0, None
-        self._obey_silence()
         address = self.guard.address(str(url))
+        # Raises while the venue wants silence, and where this kind of call has had its share.
+        self.calls.ask(self._kind(str(method)), self._weigh(str(method).upper(), str(url)))
         # The environment's proxies and .netrc must not redirect money. Set each time, since ccxt
         # sets it too.
         self.trust_env = False
@@ -76,8 +88,31 @@ class VenueSession(requests.Session):
             self.close()
         changes = str(method).upper() not in {"GET", "HEAD"} and not self.is_reading
         response, body = self._send(str(method), address, options, changes=changes)
+        self._count(response.headers)
         self._judge(response.status_code, response.headers, body, changes=changes)
         return response
+
+    @contextlib.contextmanager
+    def meant_for(self, purpose: CallKind) -> Iterator[None]:
+        """Calls of the block are counted as this kind, look-ups included."""
+        before, self.purpose = self.purpose, purpose
+        try:
+            yield
+        finally:
+            self.purpose = before
+
+    def _kind(self, method: str) -> CallKind:
+        if self.purpose is not None:
+            return self.purpose
+        if self.is_reading or method.upper() in {"GET", "HEAD"}:
+            return CallKind.READ
+        return CallKind.CANCEL if method.upper() == "DELETE" else CallKind.SEND
+
+    def _count(self, headers: Mapping[str, str]) -> None:
+        """The venue's own count, which sees what others behind this address do."""
+        used = headers.get("X-MBX-USED-WEIGHT-1M", "")
+        if used.isdigit():
+            self.calls.counted(int(used))
 
     def _send(
         self, method: str, address: str, options: dict[str, Any], *, changes: bool
@@ -135,25 +170,17 @@ class VenueSession(requests.Session):
                 raise self._open(f"answered with {_kind(body)} instead of JSON", changes) from None
 
     def _limited(self, status: int, headers: Mapping[str, str]) -> RateLimitedError:
-        """Remember the wait, so that nothing more is sent before it is over."""
-        self._is_banned = status == 418
-        default = BAN_S if self._is_banned else RETRY_AFTER_S
+        """Remember the wait, so that nothing more is sent before it is over, by nobody here."""
+        is_banned = status == 418
         told = headers.get("Retry-After", "")
+        default = BAN_S if is_banned else RETRY_AFTER_S
         wait_s = float(told) if told.replace(".", "", 1).isdigit() else default
-        self._quiet_until = self._monotonic() + wait_s
-        return self._too_fast(wait_s)
-
-    def _obey_silence(self) -> None:
-        wait_s = self._quiet_until - self._monotonic()
-        if wait_s > 0:
-            raise self._too_fast(wait_s)
-
-    def _too_fast(self, wait_s: float) -> RateLimitedError:
-        word = "has banned this address" if self._is_banned else "asks for fewer requests"
+        self.calls.silence(wait_s, is_banned=is_banned)
+        word = "has banned this address" if is_banned else "asks for fewer requests"
         return RateLimitedError(
             f"{self.guard.venue} {word}; wait {wait_s:.1f} s",
             retry_after_s=wait_s,
-            is_banned=self._is_banned,
+            is_banned=is_banned,
         )
 
     def _open(self, what: str, changes: bool) -> VenueError:

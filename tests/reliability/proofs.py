@@ -142,6 +142,18 @@ PROOFS: Final = (
         ),
         sources=(*_CORE, "tests/support/manager_bench.py", "tests/execution_values.py"),
     ),
+    Proof(
+        goal=11,
+        module="bad_input",
+        sources=(
+            "quant",
+            "resources",
+            "apps",
+            "tests/reliability/bad",
+            "tests/reliability/golden_messages.txt",
+        ),
+        shows=("wrong inputs", "unclear or taken", "tracebacks"),
+    ),
 )
 
 # What the scorecard asks beyond this page, and where that stands instead.

@@ -41,7 +41,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _host_of(url: str) -> str | None:
+def host_of(url: str) -> str | None:
     """The host of an address; `UsageError` for one that no request could go to."""
     try:
         parts = urlsplit(url)
@@ -66,7 +66,7 @@ class HostGuard:
     redirect_to: str | None = None
 
     def __post_init__(self) -> None:
-        host = _host_of(self.redirect_to) if self.redirect_to else None
+        host = host_of(self.redirect_to) if self.redirect_to else None
         if self.environment is Environment.SIMULATED:
             if host is None or not is_loopback(host):
                 raise UsageError(

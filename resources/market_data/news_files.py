@@ -107,7 +107,7 @@ def _parquet(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
     try:
         frame = pd.read_parquet(file)
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise DataError(
             f"{label(file)}: it cannot be read as Parquet", remedy="write the file again"
         ) from error

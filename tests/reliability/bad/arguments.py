@@ -316,6 +316,7 @@ LINES: Final[Mapping[str, tuple[tuple[str, ...], Words]]] = {
     "simulate --seeds 9:3": (("--seeds", "9:3"), ("no seeds",)),
     "simulate --seeds -3": (("--seeds",), ("no seeds",)),
     "simulate --seeds 0:{long}": (("--seeds",), ("no seeds",)),
+    "decisions report --write {folder}/no/where.md": (("--write",), ("not there",)),
     "broker check nosuch": (("nosuch",), ("broker", "one of")),
     "broker check ../x": (("../x",), ("broker", "one of")),
     "broker check alpaca --url ftp://127.0.0.1": (("ftp://",), ("no address",)),

@@ -81,7 +81,7 @@ PROOFS: Final = (
             "intents that became two orders",
             "connections beyond loopback",
         ),
-        sources=(*_CORE, *_VENUES, "benchmarks/venue_soak.py"),
+        sources=(*_CORE, *_VENUES, "benchmarks/venue_soak.py", "tests/reliability/fault_matrix.py"),
     ),
     Proof(
         goal=5,

@@ -144,6 +144,7 @@ class VenueSession:
             limits=self.limits,
             limit_data=self.limit_data,
             splits=split_ratios(self.ledger, self.book, pending),
+            price_collar_bps=self.venue.price_collar_bps,
         )
         desk.offer(self.session, around)
 

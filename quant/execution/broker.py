@@ -288,6 +288,10 @@ class Broker(Protocol):
         """Cash and permissions."""
         ...
 
+    def is_open(self) -> bool | None:
+        """Whether it trades now, by its own clock; None where it has none to ask."""
+        ...
+
 
 def ticket_of(order: Order) -> OrderTicket:
     """An order of the ledger, as it is sent."""

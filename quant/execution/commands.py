@@ -106,3 +106,4 @@ class Surroundings:
     limits: TradeLimitsPolicy = NO_LIMITS
     limit_data: LimitData | None = None
     splits: Mapping[str, Fraction] = field(default_factory=dict)
+    price_collar_bps: Decimal | None = None

@@ -46,6 +46,9 @@ class VenuePolicy(Policy):
     url: LoopbackUrl | None = None
     # What a fill is charged where the venue does not tell: never zero for not knowing.
     untold_fee_bps: Decimal = Field(default=Decimal("0.3"), ge=0, le=1_000)
+    # An order leaves as a limit so far from the price that it was decided at, for the day; exits go
+    # at the market. At most the book's gap_reserve_bps, or the cash kept for it is too little.
+    price_collar_bps: Annotated[Decimal, Field(gt=0, le=2_000)] | None = Decimal(100)
     read_account_every_s: Seconds = 5.0
     # The first reading of the account has to succeed within this time, or nothing is sent.
     first_reading_timeout_s: Seconds = 60.0

@@ -21,6 +21,7 @@ from typing import Any
 from apps.simulator.faults import Fault
 from apps.trader.order_desk import OrderDesk
 from quant.execution import BookPolicy, IntentRecorded, OrderState, OrderStateChanged
+from quant.execution.broker import TimeInForce
 from quant.execution.commands import ManagerPolicy
 from quant.execution.manager_state import state_from
 from quant.execution.order_states import UNANSWERED_STATES
@@ -38,6 +39,9 @@ EACH = {Form.SHORT: 16, Form.LONG: 1_000}
 # A fresh ledger, venue and adapter for so many orders.
 BLOCK = 100
 POLICY = ManagerPolicy()
+POLICY_OF_ALL_HOURS = ManagerPolicy(time_in_force=TimeInForce.GTC)
+# Orders leave as `pmx trade` sends them: as limits this far from the price of their decision.
+COLLAR_BPS = Decimal(100)
 SIZES = {"alpaca": "7", "binance": "0.012", "ctrader": "3000"}
 # A hung answer takes real time; the adapter waits so long for it.
 READ_TIMEOUT_S = 1.0
@@ -122,7 +126,7 @@ class Desk:
             state_from(self.ledger.events(), BOOK),
             broker=world.broker,
             ledger=self.ledger,
-            policy=POLICY,
+            policy=POLICY if world.adapter == "alpaca" else POLICY_OF_ALL_HOURS,
             monotonic=lambda: self.now,
         )
         self.desk.run()
@@ -149,7 +153,7 @@ class Desk:
         with self.ledger.turn():
             self.ledger.append_all([IntentRecorded(intent=wish)])
         self.desk.manager.observe(IntentRecorded(intent=wish))
-        self.desk.offer(self.today, around(self.policy))
+        self.desk.offer(self.today, around(self.policy, price_collar_bps=COLLAR_BPS))
 
     def second(self) -> None:
         self.now += 1.0

@@ -136,7 +136,9 @@ class VenueSession:
 
     def _offer(self, desk: OrderDesk) -> None:
         pending = self._pending(desk)
-        if not pending:
+        # Also where nothing is pending the session has to be open, once: what a session that died
+        # had recorded and the venue never got may be sent again in its own session only.
+        if not pending and desk.manager.open_session == self.session:
             return
         around = Surroundings(
             book_policy=self.policy,

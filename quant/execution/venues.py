@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from quant.core.policy import Policy
+from quant.execution.broker import TimeInForce
 from quant.execution.commands import ManagerPolicy
 
 LoopbackUrl = Annotated[
@@ -35,6 +36,10 @@ class VenueName(StrEnum):
     BINANCE = "binance"
     KRAKEN = "kraken"
     COINBASE = "coinbase"
+
+
+# The others trade around the clock and refuse an order for the day.
+_WITH_A_DAY = frozenset({VenueName.ALPACA})
 
 
 class VenuePolicy(Policy):
@@ -68,6 +73,7 @@ class VenuePolicy(Policy):
             snapshot_every_s=self.read_account_every_s,
             untold_fee_bps=self.untold_fee_bps,
             grace_s=self.grace_s,
+            time_in_force=TimeInForce.DAY if self.venue in _WITH_A_DAY else TimeInForce.GTC,
         )
 
 

@@ -47,6 +47,7 @@ def test_real_sdks_send_each_order_once() -> None:
     found = real_sdks.run(Form.SHORT)
     assert found.holds, found.figures
     assert int(found.figures["kinds of faults"]) >= 15
+    assert found.figures["of these, struck"] == 13
 
 
 def test_ambiguous_outcomes_become_one_order_each() -> None:

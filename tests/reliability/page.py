@@ -44,7 +44,9 @@ def _summary(found: Mapping[int, Found]) -> list[str]:
         if proof.goal in found:
             one = found[proof.goal]
             link = f"[{proof.goal}. {one.title}](#{_anchor(one)})"
-            rows.append(f"| {link} | {one.claim} | {_reached(one, proof)} | {_verdict(one)} |")
+            rows.append(
+                f"| {link} | {_sentence(one.claim)} | {_reached(one, proof)} | {_verdict(one)} |"
+            )
         else:
             rows.append(f"| {proof.goal}. `{proof.module}` | not run | | |")
     return rows
@@ -67,10 +69,21 @@ def total(one: Found, name: str) -> int:
 
 
 def _section(one: Found) -> list[str]:
-    lines = [f"## {one.goal}. {one.title}", "", one.claim, "", "| figure | value |", "|---|---|"]
+    lines = [
+        f"## {one.goal}. {one.title}",
+        "",
+        _sentence(one.claim),
+        "",
+        "| figure | value |",
+        "|---|---|",
+    ]
     lines += [f"| {name} | {_words(value)} |" for name, value in one.figures.items()]
     lines += ["", *(f"- {note}" for note in one.notes)]
     return [*lines, ""] if one.notes else lines
+
+
+def _sentence(claim: str) -> str:
+    return f"{claim[0].upper()}{claim[1:].rstrip('.')}."
 
 
 def _verdict(one: Found) -> str:

@@ -81,7 +81,7 @@ PROOFS: Final = (
             "intents that became two orders",
             "connections beyond loopback",
         ),
-        sources=(*_CORE, *_VENUES, "benchmarks/venue_soak.py"),
+        sources=(*_CORE, *_VENUES, "benchmarks/venue_soak.py", "tests/reliability/fault_matrix.py"),
     ),
     Proof(
         goal=5,
@@ -141,6 +141,18 @@ PROOFS: Final = (
             "explained in one cycle",
         ),
         sources=(*_CORE, "tests/support/manager_bench.py", "tests/execution_values.py"),
+    ),
+    Proof(
+        goal=11,
+        module="bad_input",
+        sources=(
+            "quant",
+            "resources",
+            "apps",
+            "tests/reliability/bad",
+            "tests/reliability/golden_messages.txt",
+        ),
+        shows=("wrong inputs", "unclear or taken", "tracebacks"),
     ),
 )
 

@@ -57,7 +57,7 @@ AMOUNTS = {
         exhaustive_records=200,
         random_records=1_000,
         random_flips=100_000,
-        whole_flips=5_000,
+        whole_flips=20_000,
         edits=10_000,
         clean_logs=1_000,
     ),

@@ -154,6 +154,20 @@ PROOFS: Final = (
         ),
         shows=("wrong inputs", "unclear or taken", "tracebacks"),
     ),
+    Proof(
+        goal=12,
+        module="limits_and_time",
+        shows=("bans", "calls over budget", "sent while a drift was known"),
+        sources=(
+            *_CORE,
+            *_LEDGER,
+            *_VENUES,
+            "apps/simulation",
+            "apps/trader/order_desk.py",
+            "tests/reliability/one_address.py",
+            "tests/reliability/clock_steps.py",
+        ),
+    ),
 )
 
 # What the scorecard asks beyond this page, and where that stands instead.

@@ -55,7 +55,7 @@ bench: $(DEV_STAMP) ## every benchmark, ratios as JSON
 planted: $(DEV_STAMP) ## plant a hundred defects one by one and say which of them the tests see
 	$(BIN)/python -m tests.planted.plant
 
-reliability: $(DEV_STAMP) ## the long proofs, hours of them, and the page that says what they found
+reliability: $(DEV_STAMP) ## the long proofs, more than an hour, and the page of what they found
 	$(BIN)/python -m tests.reliability --report docs/reliability-report.md
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -40,7 +40,7 @@ def book_facts(desk: Desk) -> BookFacts:
         TradeFill(
             symbol=fill.symbol,
             session=fill.event_time.date(),
-            quantity=fill.quantity if fill.side.value == "buy" else -fill.quantity,
+            quantity=fill.change,
             price=fill.price,
             fee=fill.fee_amount,
         )

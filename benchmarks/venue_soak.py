@@ -13,6 +13,7 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -77,15 +78,14 @@ class Soak:
 
     def trade(self, ticket: OrderTicket, *, is_canceled: bool) -> None:
         """Bring one intent to an end that is known."""
-        self.told[ticket.client_order_id] = self._until_known(
-            lambda: self.broker.submit(ticket), ticket
-        )
+        self.told[ticket.client_order_id] = self.until_known(lambda: self.broker.submit(ticket))
         if is_canceled:
-            self.told[ticket.client_order_id] = self._until_known(
-                lambda: self.broker.cancel(ticket.client_order_id, symbol=ticket.symbol), ticket
+            self.told[ticket.client_order_id] = self.until_known(
+                lambda: self.broker.cancel(ticket.client_order_id, symbol=ticket.symbol)
             )
 
-    def _until_known(self, act: Any, ticket: OrderTicket) -> VenueOrder:
+    def until_known(self, act: Callable[[], VenueOrder]) -> VenueOrder:
+        """What the venue says in the end, asked as an order manager must ask."""
         for attempt in range(ATTEMPTS_MAX):
             try:
                 return act()
@@ -99,7 +99,7 @@ class Soak:
             except (VenueUnavailableError, OrderNotFoundError) as error:
                 self.met[type(error).__name__] += 1
                 time.sleep(0.005)
-        raise AssertionError(f"{ticket.client_order_id} never came to a known end")
+        raise AssertionError("an order never came to a known end")
 
 
 def run(*, orders: int = SHORT_ORDERS, seed: int = 11) -> list[dict[str, object]]:

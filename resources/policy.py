@@ -38,6 +38,7 @@ POLICY_FILES: Final[dict[str, str]] = {
     "limits": "quant.portfolio.limits:LimitsPolicy",
     "llm": "resources.language.policy:LlmPolicy",
     "mssa_rl": "quant.forecasting.ssa_policy:MssaRlPolicy",
+    "order_limits": "quant.execution.limits:TradeLimitsPolicy",
     "quality": "quant.market.quality_rules:QualityPolicy",
     "samossa": "quant.forecasting.ssa_policy:SsaPolicy",
     "signals": "quant.signals.edge:EdgePolicy",

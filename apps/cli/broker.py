@@ -98,6 +98,8 @@ def run(
 
 def _venue(venue: str, *, url: str | None, live: bool) -> VenuePolicy:
     """What the words on the command line name."""
+    from resources.brokers.egress import HostGuard
+
     if venue not in set(VenueName):
         raise UsageError(
             f"there is no broker {venue!r}", remedy=f"choose one of: {', '.join(VenueName)}"
@@ -106,10 +108,8 @@ def _venue(venue: str, *, url: str | None, live: bool) -> VenuePolicy:
         raise UsageError("a live venue has its own address", remedy="leave --url out, or --live")
     environment = Environment.LIVE if live else Environment.PAPER
     if url is not None:
-        from resources.brokers.egress import host_of
-
         environment = Environment.SIMULATED
-        host_of(url)  # raises for what is no address
+        HostGuard(venue, environment, url)  # says in words what is wrong with an address
     return VenuePolicy(venue=VenueName(venue), environment=environment, url=url)
 
 

@@ -19,6 +19,7 @@ from quant.execution.order_states import OPEN_STATES
 from quant.execution.venues import BrokersPolicy, Environment, VenuePolicy
 
 if TYPE_CHECKING:
+    from quant.execution.broker import Broker
     from quant.execution.events import BookOpened
     from quant.execution.orders import Fill
     from resources.desk import Desk
@@ -114,6 +115,7 @@ def run(
             day = _session(desk, ledger, venue, wanted)
             if day is None:
                 return _told(ledger, book, venue, None, opened=opened, held={})
+            require_open(broker, venue)
             one = session_at_venue(desk, ledger, broker, venue, day)
             seconds = min(minutes * 60, _seconds_left(desk, venue, day))
             with cli.console.progress(f"{book} at {venue.label}, {day}") as progress:
@@ -159,6 +161,15 @@ def _session(
             remedy="leave --session out; the night after closes a session that was missed",
         )
     return today if days else None
+
+
+def require_open(broker: "Broker", venue: VenuePolicy) -> None:
+    """The calendar has said open; where the venue disagrees it is closed, and a person looks."""
+    if broker.is_open() is False:
+        raise StateError(
+            f"{venue.label} says that it is closed, and the calendar that it is open",
+            remedy="look for an unscheduled closure; nothing was sent, run it again later",
+        )
 
 
 def _open_session(desk: "Desk", venue: VenuePolicy) -> dt.date:

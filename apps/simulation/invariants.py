@@ -222,7 +222,7 @@ class Judge:
         if key not in self.orders:
             raise ViolationError(4, f"fill {fill.fill_id} has no order")
         self.filled[key] += fill.quantity
-        self._trade(fill.symbol, fill.side.sign * fill.quantity)
+        self._trade(fill.symbol, fill.side.sign * fill.quantity - fill.fee_quantity)
         self.cash -= fill.side.sign * fill.notional + fill.fee_amount
         if self.filled[key] > self.orders[key].quantity:
             self._owed.append(key)

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from apps.trader.limit_data import limit_data
 from apps.trader.paper_session import trade_session
 from apps.trader.session_events import TradeSummary
 from apps.trader.venue_session import VenueSession, close_session
 from quant.core.money import price as exact_price
 from quant.execution.actions import ActionKind, CorporateAction
 from quant.execution.book import BookPolicy
+from quant.execution.limits import TradeLimitsPolicy
 from quant.execution.paper import PaperCostPolicy, PriceReference
 from quant.execution.venues import BrokersPolicy, VenuePolicy
 from quant.market.calendars import session_open
@@ -32,6 +34,7 @@ def trade_on_desk(desk: Desk, session: dt.date) -> TradeSummary | None:
     if not (desk.settings.paths.ledger / "journal.jsonl").exists():
         return None
     opens, closes = session_prices(desk, session)
+    actions = known_actions(desk, session)
     provenance = desk.provenance(run_id=f"trader:{session}", stage="order")
     with desk.ledger(write=True) as ledger:
         if desk.settings.book not in ledger.books() or _began_with(ledger, desk, session):
@@ -44,7 +47,7 @@ def trade_on_desk(desk: Desk, session: dt.date) -> TradeSummary | None:
                 session,
                 venue=venue.label,
                 price_of=closes.get,
-                actions=known_actions(desk, session),
+                actions=actions,
                 run_id=provenance.run_id,
                 code_version=provenance.code_version,
             )
@@ -57,7 +60,9 @@ def trade_on_desk(desk: Desk, session: dt.date) -> TradeSummary | None:
             clock=desk.clock,
             costs=costs_of(desk),
             policy=desk.policy("book", BookPolicy),
-            actions=known_actions(desk, session),
+            limits=desk.policy("order_limits", TradeLimitsPolicy),
+            limit_data=limit_data(desk, ledger, session, actions),
+            actions=actions,
             run_id=provenance.run_id,
             code_version=provenance.code_version,
         )
@@ -67,6 +72,7 @@ def session_at_venue(
     desk: Desk, ledger: "Ledger", broker: "Broker", venue: VenuePolicy, session: dt.date
 ) -> VenueSession:
     """The session of the desk's book at its venue, with what the gates have to know."""
+    actions = known_actions(desk, session)
     provenance = desk.provenance(run_id=f"trader:{session}", stage="order")
     return VenueSession(
         ledger=ledger,
@@ -76,7 +82,9 @@ def session_at_venue(
         broker=broker,
         policy=desk.policy("book", BookPolicy),
         costs_of=costs_of(desk),
-        actions=known_actions(desk, session),
+        limits=desk.policy("order_limits", TradeLimitsPolicy),
+        limit_data=limit_data(desk, ledger, session, actions),
+        actions=actions,
         run_id=provenance.run_id,
         code_version=provenance.code_version,
     )

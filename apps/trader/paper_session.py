@@ -37,6 +37,7 @@ from quant.execution.events import (
     RefusalRecorded,
 )
 from quant.execution.gates import CostsOf, Desk, admit
+from quant.execution.limits import NO_LIMITS, LimitData, TradeLimitsPolicy
 from quant.execution.orders import Fill, Order, OrderState
 from quant.execution.paper import NoFill, PaperCostPolicy, PriceReference, match
 from resources.ledger import Ledger, OrderStatus
@@ -55,8 +56,8 @@ class _Session:
     mark_of: Callable[[str], PriceReference | None]
     costs_of: CostsOf
     policy: BookPolicy
-    run_id: str
-    code_version: str
+    limits: TradeLimitsPolicy
+    limit_data: LimitData | None
 
 
 def trade_session(
@@ -68,6 +69,8 @@ def trade_session(
     clock: Clock,
     costs: PaperCostPolicy | CostsOf,
     policy: BookPolicy,
+    limits: TradeLimitsPolicy = NO_LIMITS,
+    limit_data: LimitData | None = None,
     actions: Sequence[CorporateAction] = (),
     mark_prices: Prices | None = None,
     run_id: str = "",
@@ -94,8 +97,8 @@ def trade_session(
         mark_of=marked if callable(marked) else marked.get,
         costs_of=(lambda _symbol: costs) if isinstance(costs, PaperCostPolicy) else costs,
         policy=policy,
-        run_id=run_id,
-        code_version=code_version,
+        limits=limits,
+        limit_data=limit_data,
     )
     ledger.append_all(
         opening_events(before, session, actions, run_id=run_id, code_version=code_version)
@@ -134,6 +137,8 @@ def _sending(desk: _Session) -> list[Event]:
         breakers=ledger.control().tripped(desk.book),
         verdict=functools.cache(lambda kind, name: ledger.verdict(name, kind=kind)),
         policy=desk.policy,
+        limits=desk.limits,
+        limit_data=desk.limit_data,
         costs_of=desk.costs_of,
         unknown=_unresolved(ledger.open_orders(desk.book), desk.session),
         splits=split_ratios(ledger, desk.book, pending),

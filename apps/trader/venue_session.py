@@ -28,6 +28,7 @@ from quant.execution.broker import Broker
 from quant.execution.commands import Surroundings
 from quant.execution.events import EVERY_BOOK, BookKind, BookOpened, RefusalRecorded
 from quant.execution.gates import CostsOf
+from quant.execution.limits import NO_LIMITS, LimitData, TradeLimitsPolicy
 from quant.execution.manager_state import state_from
 from quant.execution.order_life import OrderLife
 from quant.execution.orders import Intent, Refusal, trace_of
@@ -50,6 +51,8 @@ class VenueSession:
     broker: Broker
     policy: BookPolicy
     costs_of: CostsOf
+    limits: TradeLimitsPolicy = NO_LIMITS
+    limit_data: LimitData | None = None
     actions: Sequence[CorporateAction] = ()
     run_id: str = ""
     code_version: str = ""
@@ -133,12 +136,17 @@ class VenueSession:
 
     def _offer(self, desk: OrderDesk) -> None:
         pending = self._pending(desk)
-        if not pending:
+        # Also where nothing is pending the session has to be open, once: what a session that died
+        # had recorded and the venue never got may be sent again in its own session only.
+        if not pending and desk.manager.open_session == self.session:
             return
         around = Surroundings(
             book_policy=self.policy,
             costs_of=self.costs_of,
+            limits=self.limits,
+            limit_data=self.limit_data,
             splits=split_ratios(self.ledger, self.book, pending),
+            price_collar_bps=self.venue.price_collar_bps,
         )
         desk.offer(self.session, around)
 

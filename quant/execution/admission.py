@@ -42,4 +42,5 @@ def desk_of(state: ManagerState, session: dt.date, around: Surroundings) -> Desk
         trades_today=state.sent_in[session],
         sales_free_cash=False,
         splits=around.splits,
+        price_collar_bps=around.price_collar_bps,
     )

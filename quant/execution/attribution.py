@@ -249,7 +249,7 @@ class _Walk:
         rest = OpenLot(
             fill=fill,
             session=session,
-            quantity=fill.side.sign * fill.quantity,
+            quantity=fill.change,
             paid=_amounts(fill),
         )
         lots = self.lots.setdefault(fill.symbol, [])
@@ -342,7 +342,7 @@ def is_exit_rule(reason: str) -> bool:
 
 def _amounts(fill: Fill) -> Amounts:
     return Amounts(
-        notional=fill.notional,
+        notional=abs(fill.paid),
         fee=fill.fee_amount,
         spread=fill.spread_amount,
         slippage=fill.slippage_amount,

@@ -227,8 +227,8 @@ def _fill_postings(book: Book, fill: Fill) -> tuple[Posting, ...]:
     return _trade_postings(
         book,
         fill.symbol,
-        signed=fill.side.sign * fill.quantity,
-        paid=fill.side.sign * fill.notional,
+        signed=fill.change,
+        paid=fill.paid,
         fee=fill.fee_amount,
     )
 

@@ -296,8 +296,12 @@ class Broker(Protocol):
         """Cash and permissions."""
         ...
 
+    def is_open(self) -> bool | None:
+        """Whether it trades now, by its own clock; None where it has none to ask."""
+        ...
 
-def ticket_of(order: Order) -> OrderTicket:
+
+def ticket_of(order: Order, time_in_force: TimeInForce = TimeInForce.DAY) -> OrderTicket:
     """An order of the ledger, as it is sent."""
     return OrderTicket(
         client_order_id=order.client_order_id,
@@ -306,6 +310,7 @@ def ticket_of(order: Order) -> OrderTicket:
         quantity=order.quantity,
         kind=OrderKind.MARKET if order.limit_price is None else OrderKind.LIMIT,
         limit_price=order.limit_price,
+        time_in_force=time_in_force,
         reference_price=order.reference_price,
     )
 

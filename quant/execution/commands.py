@@ -12,10 +12,10 @@ from fractions import Fraction
 
 from quant.core.policy import Policy
 from quant.execution.book import BookPolicy
-from quant.execution.broker import OrderTicket, ticket_of
+from quant.execution.broker import OrderTicket, TimeInForce, ticket_of
 from quant.execution.event_base import Event
 from quant.execution.gates import CostsOf
-from quant.execution.limits import LimitData, TradeLimitsPolicy
+from quant.execution.limits import NO_LIMITS, LimitData, TradeLimitsPolicy
 from quant.execution.orders import Order
 from quant.execution.venue_rules import VenueRules
 
@@ -36,6 +36,9 @@ class ManagerPolicy(Policy):
     infer_after_s: float = 5.0
     not_found_min: int = 2
     sends_max: int = 3
+    # A venue without a trading day refuses orders for the day: there they rest until they are
+    # cancelled, which the end of the session does.
+    time_in_force: TimeInForce = TimeInForce.DAY
     auth_failures_max: int = 2
     cash_tolerance: Decimal | None = None
     # What a fill is charged when the venue does not say: never zero for not knowing.
@@ -48,11 +51,12 @@ class Send:
 
     order: Order
     number: int
+    time_in_force: TimeInForce = TimeInForce.DAY
 
     @property
     def ticket(self) -> OrderTicket:
         """The order in the words of the broker port."""
-        return ticket_of(self.order)
+        return ticket_of(self.order, self.time_in_force)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class Surroundings:
     book_policy: BookPolicy
     costs_of: CostsOf
     rules_of: Callable[[str], VenueRules] | None = None
-    limits: TradeLimitsPolicy = field(default_factory=TradeLimitsPolicy)
+    limits: TradeLimitsPolicy = NO_LIMITS
     limit_data: LimitData | None = None
     splits: Mapping[str, Fraction] = field(default_factory=dict)
+    price_collar_bps: Decimal | None = None

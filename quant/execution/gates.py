@@ -9,7 +9,7 @@ is the trader's business.
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
 
 from quant.core.money import quantity as to_step
@@ -18,7 +18,7 @@ from quant.execution.book import ZERO, Book, BookPolicy
 from quant.execution.broker import OrderRejectedError, ticket_of
 from quant.execution.broker_events import BreakerChanged
 from quant.execution.events import EVERY_BOOK, Mode, Outcome, SubjectKind, VerdictRecorded
-from quant.execution.limits import LimitData, TradeLimitsPolicy, broken_limit
+from quant.execution.limits import NO_LIMITS, LimitData, TradeLimitsPolicy, broken_limit
 from quant.execution.orders import Intent, Order, Refusal, Side, trace_of
 from quant.execution.paper import PaperCostPolicy, worst_cash
 from quant.execution.venue_rules import VenueRules, require_allowed
@@ -46,13 +46,15 @@ class Desk:
     held: Mapping[str, str] = field(default_factory=dict)
     breakers: tuple[BreakerChanged, ...] = ()
     rules_of: Callable[[str], VenueRules] | None = None
-    limits: TradeLimitsPolicy = field(default_factory=TradeLimitsPolicy)
+    limits: TradeLimitsPolicy = NO_LIMITS
     limit_data: LimitData | None = None
     trades_today: int = 0
     # On paper sales settle before purchases; a venue pays when it has filled.
     sales_free_cash: bool = True
     # Exact price factors of the splits between decision and session, by decision.
     splits: Mapping[str, Fraction] = field(default_factory=dict)
+    # How far from its decision's price an order may trade; None lets it trade at any.
+    price_collar_bps: Decimal | None = None
 
     def split_of(self, intent: Intent) -> Fraction:
         """The factor by which splits changed the price since `intent` was decided."""
@@ -126,7 +128,21 @@ def _order(intent: Intent, desk: Desk, traded: Decimal) -> Order:
         quantity=abs(traded),
         reference_price=_reference(intent, desk),
         split_ratio=f"{ratio.numerator}/{ratio.denominator}",
+        limit_price=_collar(intent, desk),
     )
+
+
+def _collar(intent: Intent, desk: Desk) -> Decimal | None:
+    """The worst price at which the order may trade, never beyond the collar.
+
+    An exit has none: whoever has to get out gets out.
+    """
+    if desk.price_collar_bps is None or intent.exit_reason:
+        return None
+    bound = _reference(intent, desk) * (1 + intent.side.sign * desk.price_collar_bps / 10_000)
+    # Cents from one on, four digits below: no venue's grid of prices is finer.
+    step = Decimal("0.01") if bound >= 1 else Decimal(1).scaleb(bound.adjusted() - 3)
+    return bound.quantize(step, ROUND_FLOOR if intent.side is Side.BUY else ROUND_CEILING)
 
 
 def _claim(order: Order, desk: Desk, running: _Running) -> None:

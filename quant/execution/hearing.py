@@ -18,6 +18,7 @@ from quant.execution.orders import Fill, execution_fill_id, trace_of
 from quant.execution.recorder import Recorder
 
 _BPS = Decimal(10_000)
+IN_KIND = "venue:in-kind"
 
 
 class Hearing:
@@ -59,6 +60,7 @@ class Hearing:
         self._explain(life, told.quantity)
         notional = to_cents(told.quantity * told.price)
         fee, origin = self._fee(told, notional)
+        in_kind = told.fee_amount if origin == IN_KIND else None
         self._fill(
             life,
             quantity=told.quantity,
@@ -68,6 +70,7 @@ class Hearing:
             at=told.event_time,
             execution_id=told.execution_id,
             costs=origin,
+            fee_quantity=max(ZERO, in_kind or ZERO),
         )
         return True
 
@@ -114,8 +117,9 @@ class Hearing:
         if told.fee_amount is not None:
             if book is None or told.fee_currency in {"", book.currency}:
                 return max(ZERO, to_cents(told.fee_amount)), "venue"
-            if told.symbol.startswith(told.fee_currency):
-                return max(ZERO, to_cents(told.fee_amount * told.price)), "venue:in-kind"
+            # More than was traded is no fee in kind, whatever it is.
+            if told.symbol.startswith(told.fee_currency) and told.fee_amount < told.quantity:
+                return max(ZERO, to_cents(told.fee_amount * told.price)), IN_KIND
         return to_cents(notional * self._untold_fee_bps / _BPS), "venue:estimated"
 
     def _explain(self, life: OrderLife, quantity: Decimal) -> None:
@@ -177,6 +181,7 @@ class Hearing:
         execution_id: str,
         costs: str,
         is_inferred: bool = False,
+        fee_quantity: Decimal = ZERO,
     ) -> None:
         order = life.order
         if life.filled + quantity > order.quantity:
@@ -206,6 +211,7 @@ class Hearing:
                     costs_hash=costs,
                     execution_id=execution_id,
                     is_inferred=is_inferred,
+                    fee_quantity=fee_quantity,
                 )
             )
         )

@@ -8,21 +8,31 @@ since an unknown exposure is not a small one. Reductions always pass.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Annotated, Final
+
+from pydantic import Field, NonNegativeInt
 
 from quant.core.policy import Policy
 
 Objection = tuple[str, str, dict[str, str]]
 
 
+# Borrowed money may make a share of equity larger than one, but not by much.
+Share = Annotated[Decimal, Field(gt=0, le=10)]
+
+
 class TradeLimitsPolicy(Policy):
     """Shares of equity and counts; None switches a limit off."""
 
-    position_max: Decimal | None = None
-    sector_max: Decimal | None = None
+    position_max: Share | None = None
+    sector_max: Share | None = None
     # Positions whose absolute correlation with the new one is at least this count as one of them.
-    correlated_at: Decimal = Decimal("0.8")
-    correlated_max: Decimal | None = None
-    trades_a_day_max: int | None = None
+    correlated_at: Annotated[Decimal, Field(gt=0, le=1)] = Decimal("0.8")
+    correlated_max: Share | None = None
+    trades_a_day_max: NonNegativeInt | None = None
+
+
+NO_LIMITS: Final = TradeLimitsPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

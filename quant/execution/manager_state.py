@@ -103,7 +103,7 @@ class ManagerState:
         self.book = apply(self.book, event)
         key = (fill.strategy, fill.symbol)
         held = self.strategy_shares.get(key, ZERO)
-        self.strategy_shares[key] = held + fill.side.sign * fill.quantity
+        self.strategy_shares[key] = held + fill.change
         if fill.client_order_id in self.lives:
             self.lives[fill.client_order_id].fill(fill)
 

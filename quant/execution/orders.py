@@ -175,15 +175,30 @@ class Fill(Traced):
     # The venue's own name of the execution; a fill is inferred where the venue only tells a sum.
     execution_id: str = ""
     is_inferred: bool = False
+    # What the venue kept of the asset itself: part of `fee_amount`, and never in the position.
+    fee_quantity: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
         Traced.__post_init__(self)
         require_positive(self, "quantity", "price", "reference_price")
-        require_finite(self, "notional", "fee_amount")
+        require_finite(self, "notional", "fee_amount", "fee_quantity")
         if self.event_time.tzinfo is None:
             raise DataError(f"event_time of {self.fill_id} must be aware, was {self.event_time}")
-        if self.notional < 0 or self.fee_amount < 0:
+        if self.notional < 0 or self.fee_amount < 0 or self.fee_quantity < 0:
             raise DataError(f"fill {self.fill_id} has a negative notional or fee")
+        if self.fee_quantity >= self.quantity:
+            raise DataError(f"fill {self.fill_id} costs all that it trades")
+
+    @property
+    def change(self) -> Decimal:
+        """What the position gains, or loses: a fee in kind never comes into it."""
+        return self.side.sign * self.quantity - self.fee_quantity
+
+    @property
+    def paid(self) -> Decimal:
+        """Money for the position itself: a fee in kind is part of the notional, and no cash."""
+        in_kind = self.fee_amount if self.fee_quantity else Decimal(0)
+        return self.side.sign * self.notional - in_kind
 
     @property
     def is_told(self) -> bool:

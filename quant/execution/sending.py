@@ -48,7 +48,7 @@ class Sending:
         if self._pacing.is_quiet(now):
             watch.resend_at = self._pacing.quiet_until
         else:
-            self._recorder.ask(Send(order, 1))
+            self._recorder.ask(Send(order, 1, self._policy.time_in_force))
 
     def failed(self, command: Send, error: object, now: float) -> None:
         """A sending brought no order."""
@@ -165,7 +165,7 @@ class Sending:
             return
         self._recorder.move(life, OrderState.SENT, f"sent again: {why}")
         self._asking.start(life, now)
-        self._recorder.ask(Send(life.order, life.sends))
+        self._recorder.ask(Send(life.order, life.sends, self._policy.time_in_force))
 
     def _refused(self, life: OrderLife, error: Exception, now: float) -> None:
         if life.sends == 1:

@@ -7,11 +7,18 @@ Belongs here: the policy of `config/brokers.yaml`. Does not belong here: how a v
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field
 
 from quant.core.policy import Policy
+from quant.execution.broker import TimeInForce
 from quant.execution.commands import ManagerPolicy
+
+LoopbackUrl = Annotated[
+    str, Field(pattern=r"^https?://(127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?(/.{0,200})?$")
+]
+Seconds = Annotated[float, Field(gt=0, le=3_600)]
 
 
 class Environment(StrEnum):
@@ -31,22 +38,29 @@ class VenueName(StrEnum):
     COINBASE = "coinbase"
 
 
+# The others trade around the clock and refuse an order for the day.
+_WITH_A_DAY = frozenset({VenueName.ALPACA})
+
+
 class VenuePolicy(Policy):
     """One book's venue. There is no stream: the account is read every few seconds instead."""
 
     venue: VenueName
     environment: Environment = Environment.PAPER
     # Only a simulated venue has an address of its own, and only on this machine.
-    url: str | None = Field(default=None, max_length=200, pattern=r"^https?://[A-Za-z0-9.\[\]:-]+$")
+    url: LoopbackUrl | None = None
     # What a fill is charged where the venue does not tell: never zero for not knowing.
-    untold_fee_bps: Decimal = Field(default=Decimal("0.3"), ge=0)
-    read_account_every_s: PositiveFloat = 5.0
+    untold_fee_bps: Decimal = Field(default=Decimal("0.3"), ge=0, le=1_000)
+    # An order leaves as a limit so far from the price that it was decided at, for the day; exits go
+    # at the market. At most the book's gap_reserve_bps, or the cash kept for it is too little.
+    price_collar_bps: Annotated[Decimal, Field(gt=0, le=2_000)] | None = Decimal(100)
+    read_account_every_s: Seconds = 5.0
     # The first reading of the account has to succeed within this time, or nothing is sent.
-    first_reading_timeout_s: PositiveFloat = 60.0
+    first_reading_timeout_s: Seconds = 60.0
     # At the end of a session what is open is cancelled, and this long its end is waited for.
-    end_timeout_s: NonNegativeFloat = 60.0
+    end_timeout_s: Seconds = 60.0
     # An order is believed never to have arrived when it could not be found for so long.
-    grace_s: PositiveFloat = 90.0
+    grace_s: Seconds = 90.0
 
     @property
     def label(self) -> str:
@@ -59,6 +73,7 @@ class VenuePolicy(Policy):
             snapshot_every_s=self.read_account_every_s,
             untold_fee_bps=self.untold_fee_bps,
             grace_s=self.grace_s,
+            time_in_force=TimeInForce.DAY if self.venue in _WITH_A_DAY else TimeInForce.GTC,
         )
 
 

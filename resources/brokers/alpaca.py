@@ -211,6 +211,14 @@ class AlpacaBroker:
         answer = self._call(self._client.get_all_positions)
         return listing("position", self._rows(answer), _position)
 
+    def is_open(self) -> bool | None:
+        """See the port."""
+        answer = self._call(self._client.get_clock)
+        told = answer.get("is_open") if isinstance(answer, dict) else None
+        if not isinstance(told, bool):
+            raise self._unreadable("clock", ValueError(told))
+        return told
+
     def account(self) -> VenueAccount:
         """See the port."""
         answer = self._call(self._client.get_account)

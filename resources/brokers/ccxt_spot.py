@@ -232,6 +232,10 @@ class CcxtSpotBroker:
             raise self._unreadable("account", error) from None
         return listing("position", balance["total"].items(), self._position)
 
+    def is_open(self) -> bool | None:
+        """See the port; coins trade at any time."""
+        return None
+
     def account(self) -> VenueAccount:
         """See the port."""
         self.connect()

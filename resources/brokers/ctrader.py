@@ -183,6 +183,10 @@ class CTraderBroker:
             netted[one.symbol] = _net(netted.get(one.symbol), one)
         return Listing(rows=tuple(netted.values()), unreadable=found.unreadable)
 
+    def is_open(self) -> bool | None:
+        """See the port; its messages tell no hours."""
+        return None
+
     def account(self) -> VenueAccount:
         """See the port."""
         answer = self._wire.ask(2121, expects=2122)

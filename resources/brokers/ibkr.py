@@ -205,6 +205,10 @@ class IbkrBroker:
         mine = [row for row in rows if row.account == self.options.account_id]
         return listing("position", mine, _position)
 
+    def is_open(self) -> bool | None:
+        """See the port; its gateway tells no hours."""
+        return None
+
     def account(self) -> VenueAccount:
         """See the port."""
         with self._connected(changes=False):

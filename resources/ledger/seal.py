@@ -70,11 +70,13 @@ def seal_path(tables: Path) -> Path:
 
 def is_changed(tables: Path) -> bool:
     """Whether the file differs from what its last writer sealed; a reader's question."""
+    seal = seal_path(tables)
     try:
-        sealed = seal_path(tables).read_bytes()
+        sealed = seal.read_bytes()
+        # A writer may have broken the seal while the file was read: then nothing is said.
+        return bool(sealed) and sealed != digest_of(tables) and sealed == seal.read_bytes()
     except OSError:
         return False
-    return bool(sealed) and sealed != digest_of(tables)
 
 
 def digest_of(tables: Path) -> bytes:

@@ -61,7 +61,7 @@ class UtcTime(TypeDecorator[dt.datetime]):
 metadata = sa.MetaData()
 
 # Tables of another version are thrown away and derived again.
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 
 
 def _table(name: str, *columns: Any) -> sa.Table:
@@ -164,6 +164,7 @@ fills = _table(
     _text("costs_hash"),
     _text("execution_id"),
     sa.Column("is_inferred", sa.Boolean, nullable=False),
+    _money("fee_quantity"),
 )
 
 refusals = _table(

@@ -1,5 +1,6 @@
 """`pmx venue` and `pmx broker check`, as whole processes."""
 
+import datetime as dt
 import json
 import signal
 import subprocess
@@ -9,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from resources.settings import project_root
+from apps.cli.trade import require_open
+from apps.simulator.instruments import TradingHours, stock
+from apps.simulator.server import Venue, VenueOptions, running
+from apps.trader.venues import connect
+from quant.core.errors import StateError
+from quant.execution.venues import Environment, VenueName, VenuePolicy
+from resources.settings import Settings, project_root
 
 PMX = [sys.executable, "-m", "apps.cli.main"]
 
@@ -94,3 +101,21 @@ def test_wrong_words_are_answered_with_a_remedy(
     error = json.loads(done.stdout)["error"]
     assert (done.returncode, error["exit_code"]) == (code, code)
     assert hint in error["remedy"]
+
+
+def test_a_venue_that_says_it_is_shut_gets_no_order(tmp_path: Path) -> None:
+    """The calendar has said open; an unscheduled closure is known to the venue alone."""
+    never = TradingHours(opens=dt.time(0), closes=dt.time(0))
+    for hours, is_open in ((never, False), (None, True)):
+        listed = (stock("AAPL", "100", hours=hours),)
+        with running(Venue(VenueOptions(instruments=listed)), {"alpaca": 0}) as urls:
+            policy = VenuePolicy(
+                venue=VenueName.ALPACA, environment=Environment.SIMULATED, url=urls["alpaca"]
+            )
+            broker = connect(Settings.from_env({}, home=tmp_path), policy)
+            assert broker.is_open() is is_open
+            if is_open:
+                require_open(broker, policy)
+                continue
+            with pytest.raises(StateError, match="says that it is closed"):
+                require_open(broker, policy)

@@ -1,8 +1,9 @@
 """Plants each defect into a copy of the code and says which of them the tests see.
 
 Run it as `python -m tests.planted.plant [--every N] [--name TEXT]`. The gate of one defect is ten
-seeds of the simulation and then the unit tests of execution, in a process of its own; the first
-thing that fails has caught it. A gate that does not end within its time has caught it too.
+seeds of the simulation, then the unit tests of execution, then (for a defect of the ledger's code)
+the tests of the ledger's files, in a process of its own; the first thing that fails has caught it.
+A gate that does not end within its time has caught it too.
 """
 
 import argparse
@@ -21,11 +22,12 @@ from typing import Final
 from tests.planted.defects import DEFECTS, Defect
 
 ROOT: Final = Path(__file__).parents[2]
-COPIED: Final = ("quant", "resources", "apps", "tests", "pyproject.toml")
-GATE_TIMEOUT_S: Final = 120
+COPIED: Final = ("quant", "resources", "apps", "tests", "docs", "pyproject.toml")
+GATE_TIMEOUT_S: Final = 240
 SHARE_MIN: Final = 0.95
 # Exit codes of the gate, so that it is known who has seen the defect.
-SEEN_BY: Final = {0: "", 3: "simulation", 4: "unit tests"}
+SEEN_BY: Final = {0: "", 3: "simulation", 4: "unit tests", 5: "ledger tests"}
+_LEDGER: Final = "resources/ledger/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ def plant(defect: Defect, place: Path, *, unit_tests: bool = True) -> Outcome:
     start = time.perf_counter()
     path.write_text(planted(defect, sound), encoding="utf-8")
     try:
-        seen_by = _gate(place, unit_tests=unit_tests)
+        is_ledger = defect.file.startswith(_LEDGER)
+        seen_by = _gate(place, unit_tests=unit_tests, ledger_tests=unit_tests and is_ledger)
     finally:
         path.write_text(sound, encoding="utf-8")
     return Outcome(
@@ -84,7 +87,7 @@ def plant_each(chosen: Sequence[Defect]) -> list[Outcome]:
     """Plant them one after the other in one copy, and say on standard error who saw each."""
     with tempfile.TemporaryDirectory(prefix="pmx-planted-") as folder:
         place = copy_of_the_code(Path(folder))
-        if seen_by := _gate(place, unit_tests=True):
+        if seen_by := _gate(place, unit_tests=True, ledger_tests=True):
             raise UnsoundError(f"the sound code does not pass its own gate: {seen_by}")
         outcomes = []
         for defect in chosen:
@@ -94,8 +97,10 @@ def plant_each(chosen: Sequence[Defect]) -> list[Outcome]:
     return outcomes
 
 
-def _gate(place: Path, *, unit_tests: bool) -> str:
-    command = [sys.executable, "-m", "tests.planted.gate", *(["--unit"] if unit_tests else [])]
+def _gate(place: Path, *, unit_tests: bool, ledger_tests: bool) -> str:
+    command = [sys.executable, "-m", "tests.planted.gate"]
+    command += ["--unit"] if unit_tests else []
+    command += ["--ledger"] if ledger_tests else []
     # No bytecode: two texts of one length in one second would be taken for the same.
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(place)}
     try:
@@ -128,6 +133,7 @@ def main() -> int:
         "share": round(share, 4),
         "seen_by_simulation": sum(one.seen_by == "simulation" for one in outcomes),
         "seen_by_unit_tests": sum(one.seen_by == "unit tests" for one in outcomes),
+        "seen_by_ledger_tests": sum(one.seen_by == "ledger tests" for one in outcomes),
         "not_seen": [one.name for one in outcomes if not one.seen_by],
         "seconds": round(sum(one.seconds for one in outcomes), 1),
     }

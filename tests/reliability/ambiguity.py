@@ -14,14 +14,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
 
 from apps.simulator.faults import Fault
-from apps.simulator.instruments import FeeTier
 from apps.trader.order_desk import OrderDesk
 from quant.execution import BookPolicy, IntentRecorded, OrderState, OrderStateChanged
+from quant.execution.broker import TimeInForce
 from quant.execution.commands import ManagerPolicy
 from quant.execution.manager_state import state_from
 from quant.execution.order_states import UNANSWERED_STATES
@@ -39,10 +39,12 @@ EACH = {Form.SHORT: 16, Form.LONG: 1_000}
 # A fresh ledger, venue and adapter for so many orders.
 BLOCK = 100
 POLICY = ManagerPolicy()
-NO_FEE = (FeeTier(volume_from=Decimal(0), maker_bps=Decimal(0), taker_bps=Decimal(0)),)
+POLICY_OF_ALL_HOURS = ManagerPolicy(time_in_force=TimeInForce.GTC)
+# Orders leave as `pmx trade` sends them: as limits this far from the price of their decision.
+COLLAR_BPS = Decimal(100)
 SIZES = {"alpaca": "7", "binance": "0.012", "ctrader": "3000"}
 # A hung answer takes real time; the adapter waits so long for it.
-READ_TIMEOUT_S = 0.5
+READ_TIMEOUT_S = 1.0
 # Longer than anything may take: a lost request, its proof of absence, and a second one.
 PATIENCE_S = 400
 
@@ -124,17 +126,21 @@ class Desk:
             state_from(self.ledger.events(), BOOK),
             broker=world.broker,
             ledger=self.ledger,
-            policy=POLICY,
+            policy=POLICY if world.adapter == "alpaca" else POLICY_OF_ALL_HOURS,
             monotonic=lambda: self.now,
         )
         self.desk.run()
 
     def wish(self, number: int) -> Intent:
-        """Buy, then sell the same again, so that the account stays small."""
-        side = 1 if number % 2 == 0 else -1
+        """Buy, then sell what is there again, so that the account stays small."""
+        size = Decimal(SIZES[self.world.adapter])
+        if number % 2:
+            held = self.ledger.book(BOOK).quantity(self.world.symbol)
+            # A fee in the coin itself has made it less than was bought.
+            size = -min(size, held.quantize(self.policy.quantity_step, rounding=ROUND_DOWN))
         yesterday = self.today - dt.timedelta(days=1)
         return intent(
-            str(side * Decimal(SIZES[self.world.adapter])),
+            str(size),
             symbol=self.world.symbol,
             session=yesterday,
             valid=self.today,
@@ -147,7 +153,7 @@ class Desk:
         with self.ledger.turn():
             self.ledger.append_all([IntentRecorded(intent=wish)])
         self.desk.manager.observe(IntentRecorded(intent=wish))
-        self.desk.offer(self.today, around(self.policy))
+        self.desk.offer(self.today, around(self.policy, price_collar_bps=COLLAR_BPS))
 
     def second(self) -> None:
         self.now += 1.0
@@ -168,8 +174,6 @@ def opened_desk(adapter: str, block: int) -> Iterator[tuple[Desk, Told]]:
         rig(adapter, log=told, seed=SEED + block) as world,
     ):
         world.connect(read_timeout_s=READ_TIMEOUT_S, resend_after_s=0.0)
-        # A fee in the coin itself would leave the account short of the ledger's position.
-        world.account.fees = NO_FEE
         desk = Desk(world, Path(folder))
         try:
             yield desk, told
@@ -351,8 +355,8 @@ def _found(form: Form, scores: dict[str, Score], egress: int) -> Found:
             "cTrader through our own client, which meets fewer kinds; Interactive Brokers is not "
             "part of this proof (`tests/contract/test_ibkr.py` loses acknowledgements there).",
             "Seconds are virtual. The adapters' own grace time is set to nothing, so that the "
-            "order manager's alone is judged. Binance charges no fee here: one taken in the coin "
-            "itself leaves the account short of the ledger's position, which reconciliation holds.",
+            "order manager's alone is judged. Binance takes its fee from the coins that are "
+            "bought: positions are compared after it, to the last digit.",
             *notes,
         ),
     )

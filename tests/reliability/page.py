@@ -7,7 +7,7 @@ the day or the machine, so the same sources make the same page.
 from collections.abc import Mapping, Sequence
 
 from tests.reliability.goal import Form, Found
-from tests.reliability.proofs import ELSEWHERE, PROOFS, hash_of
+from tests.reliability.proofs import ELSEWHERE, PROOFS, Proof, hash_of
 
 Figure = str | int | float
 
@@ -39,22 +39,51 @@ def command(form: Form) -> str:
 
 
 def _summary(found: Mapping[int, Found]) -> list[str]:
-    rows = ["| goal | claim | holds |", "|---|---|---|"]
+    rows = ["| goal | claim | reached | holds |", "|---|---|---|---|"]
     for proof in PROOFS:
         if proof.goal in found:
             one = found[proof.goal]
             link = f"[{proof.goal}. {one.title}](#{_anchor(one)})"
-            rows.append(f"| {link} | {one.claim} | {_verdict(one)} |")
+            rows.append(
+                f"| {link} | {_sentence(one.claim)} | {_reached(one, proof)} | {_verdict(one)} |"
+            )
         else:
-            rows.append(f"| {proof.goal}. `{proof.module}` | not run | |")
+            rows.append(f"| {proof.goal}. `{proof.module}` | not run | | |")
     return rows
 
 
+def _reached(one: Found, proof: Proof) -> str:
+    """The figures that matter most, in a few words."""
+    told = ((name, total(one, name)) for name in proof.shows)
+    return "; ".join(f"{name} {_words(value)}" for name, value in told)
+
+
+def total(one: Found, name: str) -> int:
+    """A figure, or the sum of those of all venues."""
+    found = [
+        value for told, value in one.figures.items() if told == name or told.endswith(f": {name}")
+    ]
+    if not found:
+        raise KeyError(f"goal {one.goal} has no figure {name!r}")
+    return sum(int(value) for value in found)
+
+
 def _section(one: Found) -> list[str]:
-    lines = [f"## {one.goal}. {one.title}", "", one.claim, "", "| figure | value |", "|---|---|"]
+    lines = [
+        f"## {one.goal}. {one.title}",
+        "",
+        _sentence(one.claim),
+        "",
+        "| figure | value |",
+        "|---|---|",
+    ]
     lines += [f"| {name} | {_words(value)} |" for name, value in one.figures.items()]
     lines += ["", *(f"- {note}" for note in one.notes)]
     return [*lines, ""] if one.notes else lines
+
+
+def _sentence(claim: str) -> str:
+    return f"{claim[0].upper()}{claim[1:].rstrip('.')}."
 
 
 def _verdict(one: Found) -> str:

@@ -28,7 +28,7 @@ def run(form: Form) -> Found:
         figures={
             "seeds": f"{SEEDS[form].start} to {SEEDS[form].stop - 1}",
             "simulated trading days": tally.days,
-            "events (messages, calls, answers, wishes, records)": tally.events,
+            "events": tally.events,
             "ledger records": tally.records,
             "orders": tally.orders,
             "trades": tally.trades,
@@ -38,9 +38,9 @@ def run(form: Form) -> Found:
             **faults,
         },
         notes=(
-            "The invariants and what each fault means are in [Execution](execution.md). The "
-            "journal is in memory here, with the lines, hashes and keys of the one on disk; "
-            "goal 6 speaks of the disk.",
+            "Events are messages, calls, answers, wishes and records. The invariants, and what "
+            "each fault means, are in [Execution](execution.md). The journal is in memory here, "
+            "with the lines, hashes and keys of the one on disk; goal 6 speaks of the disk.",
             *(
                 f"Seed {one.seed} broke invariant {one.invariant} at {one.at_s:.3f} s: {one.what}. "
                 f"Again: `pmx simulate --seeds {one.seed} --days {DAYS[form]} --trace`."

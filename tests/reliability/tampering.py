@@ -57,7 +57,7 @@ AMOUNTS = {
         exhaustive_records=200,
         random_records=1_000,
         random_flips=100_000,
-        whole_flips=5_000,
+        whole_flips=20_000,
         edits=10_000,
         clean_logs=1_000,
     ),
@@ -313,6 +313,8 @@ def run(form: Form) -> Found:
 
 def _found(form: Form, amount: Amount, score: Score) -> Found:
     counts, wrong = score.counts, +score.wrong
+    done = ("every bit", "random", "rollback", *KINDS)
+    tried = sum(counts[one] for one in done)
     missed = sum(count for what, count in wrong.items() if what.endswith("passed"))
     return Found(
         goal=7,
@@ -331,6 +333,7 @@ def _found(form: Form, amount: Amount, score: Score) -> Found:
             "judged otherwise by it": wrong["line and whole tool differ"],
             **{f"edits of 60 records: {kind}": counts[kind] for kind in KINDS},
             "rollbacks of journal and its own checkpoints": counts["rollback"],
+            "changes tried": tried,
             "changes that were not found": missed,
             "changes after which another than the first bad record was named": wrong[
                 "another record is named"

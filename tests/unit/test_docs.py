@@ -153,3 +153,19 @@ def test_every_page_is_in_the_reading_order() -> None:
     listed = {(index.parent / target).resolve() for target in links_of(index)}
     pages = {page.resolve() for page in (ROOT / "docs").rglob("*.md")} - {index.resolve()}
     assert sorted(page.name for page in pages - listed) == []
+
+
+def test_each_scenario_names_tests_that_exist() -> None:
+    """A test that was renamed must not leave a scenario with nothing behind it."""
+    page = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [int(row.split("|")[1]) for row in rows] == list(range(1, 26))
+    known = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    for row in rows:
+        named = set(re.findall(r"`(test_\w+)`", row))
+        assert named, row
+        assert named <= known, named - known

@@ -11,12 +11,14 @@ import pytest
 
 from apps.simulation.venue import SimVenue
 from apps.trader.order_desk import OrderDesk
+from apps.trader.venue_session import VenueSession
 from quant.core.errors import OrderUnknownError, StorageUnavailableError
 from quant.execution import Event, IntentRecorded, Mode, OrderState
 from quant.execution.broker import (
     Listing,
     OrderNotFoundError,
     OrderTicket,
+    TimeInForce,
     VenueAccount,
     VenueFill,
     VenueOrder,
@@ -25,9 +27,19 @@ from quant.execution.broker import (
 from quant.execution.events import ModeChanged
 from quant.execution.manager_state import state_from
 from quant.execution.orders import Intent
+from quant.execution.venues import VenueName, VenuePolicy
 from resources.ledger import Ledger
-from tests.execution_values import BOOK, MONDAY, TUESDAY, after_close, intent, opened, verdict
-from tests.support.manager_bench import around
+from tests.execution_values import (
+    BOOK,
+    MONDAY,
+    POLICY,
+    TUESDAY,
+    after_close,
+    intent,
+    opened,
+    verdict,
+)
+from tests.support.manager_bench import Bench, around
 
 D = Decimal
 
@@ -238,6 +250,53 @@ def test_a_pause_by_another_process_is_heard_before_anything_is_decided(room: Ro
     [refusal] = room.ledger.refusals(book=BOOK)
     assert (refusal.gate, room.desk.manager.mode) == ("mode", Mode.PAUSE)
     assert room.ledger.verify().problems == ()
+
+
+def test_a_session_begun_again_sends_what_was_recorded_and_never_left(tmp_path: Path) -> None:
+    """It died between record and call, and nothing else is pending: not found, then sent once."""
+
+    class Killed(BaseException):
+        pass
+
+    room = Room(tmp_path / "ledger", intent(200))
+
+    def session() -> VenueSession:
+        return VenueSession(
+            ledger=room.ledger,
+            book=BOOK,
+            session=TUESDAY,
+            venue=VenuePolicy(venue=VenueName.ALPACA, price_collar_bps=None),
+            broker=room.broker,
+            policy=POLICY,
+            costs_of=around().costs_of,
+            sleep=sleep,
+            monotonic=lambda: room.now,
+        )
+
+    def sleep(_seconds: float) -> None:
+        room.now += 1
+        room.venue.step(room.now)
+
+    room.broker.before["submit"] = fail(Killed())  # type: ignore[arg-type]
+    with pytest.raises(Killed):
+        session().trade(seconds=400)
+    room.ledger.close()
+    room.ledger = Ledger.open(room.folder)
+    desk = session().trade(seconds=400)
+    assert desk.manager.state.lives[intent(200).client_order_id].state is OrderState.FILLED
+    assert room.broker.calls.count("submit") == 2
+    assert all(len(orders) == 1 for orders in room.venue.orders.values())
+
+
+@pytest.mark.parametrize("venue", list(VenueName))
+def test_an_order_rests_for_the_day_only_where_there_is_one(venue: VenueName) -> None:
+    """Exchanges that never close refuse an order for the day, and with it every limit."""
+    policy = VenuePolicy(venue=venue).manager_policy()
+    bench = Bench(intent(10), policy=policy)
+    [send] = bench.offer(price_collar_bps=D(100))
+    day = TimeInForce.DAY if venue is VenueName.ALPACA else TimeInForce.GTC
+    assert send.ticket.limit_price is not None
+    assert send.ticket.time_in_force is day
 
 
 def test_an_emergency_cancels_at_the_venue(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -104,7 +104,9 @@ def watched_tables(killer: Killer) -> Iterator[None]:
     sa.event.remove(sa.Engine, "commit", step)
 
 
-def trade(directory: Path, killer: Killer) -> str:
+def trade(
+    directory: Path, killer: Killer, *, watch: Callable[[Ledger], None] = lambda _ledger: None
+) -> str:
     """Both sessions; on Wednesday MSFT splits two for one."""
     clock = SteppedClock(after_close(WEDNESDAY))
     split = CorporateAction(
@@ -114,6 +116,7 @@ def trade(directory: Path, killer: Killer) -> str:
         watched_tables(killer),
         Ledger.open(directory, clock=clock, probe=killer.step, pwrite=killer.half_write) as ledger,
     ):
+        watch(ledger)
         for session in (TUESDAY, WEDNESDAY):
             killer.step(f"before {session}")
             trade_session(

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,11 @@ def test_a_forged_or_rolled_back_file_of_checkpoints_is_found(tmp_path: Path) ->
     verifier = load_verifier()
     genuine = parse_checkpoint(lines[-1])
     forged = lines[-1].replace(genuine.root.encode(), b"0" * 64)
+    # True in all it says, and signed by nobody.
+    digit = "0" if genuine.signature[0] != "0" else "1"
+    unsigned = replace(genuine, signature=digit + genuine.signature[1:]).line()
     for name, changed in {
+        "unsigned": [*lines[:-1], unsigned],
         "changed": [*lines[:-1], forged],
         "gap": [lines[0], *lines[2:]],
         "garbage": [*lines, b"{}\n"],

@@ -293,6 +293,46 @@ def test_rewriting_history_is_found(tmp_path: Path, tamper: str) -> None:
         open_ledger(tmp_path)
 
 
+def test_a_record_exchanged_in_the_middle_of_the_chain_is_found(tmp_path: Path) -> None:
+    """It has a hash of its own and its number; only the next record knows that it is another."""
+    filled(tmp_path)
+    records = _records(tmp_path)
+    old = records[2]
+    forged = render(
+        seq=old.seq,
+        prev_hash=old.prev_hash,
+        recorded_at=old.recorded_at,
+        left=old.left,
+        payload={**old.payload, "key": "another"},
+    )
+    lines = [line_of(one) for one in [*records[:2], forged, *records[3:]]]
+    (tmp_path / JOURNAL_NAME).write_bytes(b"".join(lines))
+    with pytest.raises(LedgerDamagedError, match="does not continue the record before it"):
+        open_ledger(tmp_path)
+
+
+def test_a_chain_that_leaves_a_number_out_is_damage(tmp_path: Path) -> None:
+    """Hashed anew from end to end, with every other witness gone."""
+    filled(tmp_path)
+    records = _records(tmp_path)
+    lines, previous = [], "0" * 64
+    for one in records:
+        fresh = render(
+            seq=one.seq + (one.seq > 2),
+            prev_hash=previous,
+            recorded_at=one.recorded_at,
+            left=one.left,
+            payload=one.payload,
+        )
+        previous = fresh.hash
+        lines.append(line_of(fresh))
+    (tmp_path / JOURNAL_NAME).write_bytes(b"".join(lines))
+    for name in ("head", "projection.sqlite"):
+        (tmp_path / name).unlink()
+    with pytest.raises(LedgerDamagedError, match="record 3 is damaged: its number is 4"):
+        open_ledger(tmp_path)
+
+
 def _restamped(records: list[Record]) -> list[bytes]:
     lines, previous = [], "0" * 64
     for record in records:

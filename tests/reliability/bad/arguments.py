@@ -325,6 +325,8 @@ LINES: Final[Mapping[str, tuple[tuple[str, ...], Words]]] = {
     "broker check alpaca --url soon": (("soon",), ("no address",)),
     "broker check alpaca --trial": ((), ("simulator",)),
     "broker check binance": (("PMX_",), ("not set", "key")),
+    "trade": (("paper",), ("trades at no venue",)),
+    "trade --session soon": (("--session",), ("is no day",)),
     "ledger verify --checkpoints {folder}/nowhere": (("nowhere",), ("is no file",)),
     "ledger verify --checkpoints {folder}": (("case",), ("is no file",)),
     "ledger verify --public-key zz": (("--public-key",), ("hexadecimal",)),

@@ -97,6 +97,21 @@ def test_costs_come_in_parts_and_add_up() -> None:
     assert (trip.entry.spread, trip.exit.impact) == (D(1), D(1))
 
 
+def test_a_fee_kept_in_coins_is_a_cost_and_no_holding() -> None:
+    """10 for 1,000, a hundredth kept: 9.99 for 999 and a fee of 1; sold at 110, nothing is left."""
+    bought = fill(Side.BUY, "10", "100", fee="1.00", number=1)
+    kept = replace(bought, fill=replace(bought.fill, fee_quantity=D("0.01")))
+    events = [kept, fill(Side.SELL, "9.99", "110", number=2)]
+    found = attributed(*events)
+    (trip,) = found.round_trips
+    assert (trip.quantity, trip.fees, trip.net_result) == (D("9.99"), D("1.00"), D("98.90"))
+    assert found.open_lots == ()
+    book = book_from([opened(), *events], BOOK)
+    assert book is not None
+    assert (book.quantity("AAPL"), book.cash) == (0, D("100098.90"))
+    assert book.realised - book.fees == trip.net_result
+
+
 def test_a_sale_beyond_what_is_held_opens_a_short_lot() -> None:
     """Long 10 from 100, sell 15 at 110: 100 earned, and 5 short, which cover at 90 for 100 more."""
     found = attributed(

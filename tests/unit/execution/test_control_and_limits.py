@@ -212,6 +212,22 @@ def test_a_broken_venue_filter_is_named_before_anything_is_sent(
     assert gate_of(intent(10), desk(rules_of=lambda _symbol: fair)) == ""
 
 
+def test_an_order_leaves_within_its_collar_and_an_exit_at_any_price() -> None:
+    """1 % around 141.17 is 142.58 to 139.76, and never a hair beyond."""
+    collared = desk(price_collar_bps=D(100))
+
+    def limit(wish: Intent, at: Desk = collared) -> Decimal | None:
+        [order], _ = admit([wish], at)
+        return order.limit_price
+
+    assert limit(intent(10, price="141.17")) == D("142.58")
+    assert limit(intent(-10, price="141.17")) == D("139.76")
+    assert limit(intent(1000, price="0.123456")) == D("0.1246")
+    assert limit(intent(10, price="141.17"), desk()) is None
+    held = desk(fill(Side.BUY, "10", "100"), price_collar_bps=D(100))
+    assert limit(replace(intent(-10), exit_reason="STOP_LOSS"), held) is None
+
+
 def data(**changes: Any) -> LimitData:
     plain: dict[str, Any] = {
         "equity": D(100_000),

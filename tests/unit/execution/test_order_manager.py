@@ -16,6 +16,7 @@ from quant.execution import (
     RefusalRecorded,
     Side,
 )
+from quant.execution.book import open_book, postings_of
 from quant.execution.broker import (
     Listing,
     OrderNotFoundError,
@@ -27,7 +28,7 @@ from quant.execution.broker_events import Alarm, AlarmRaised, Breaker, BreakerCh
 from quant.execution.commands import Cancel, Find, ReadFills, Send, TakeSnapshot
 from quant.execution.events import ModeChanged
 from quant.execution.orders import Intent
-from tests.execution_values import MONDAY, WEDNESDAY, after_close, fill, intent
+from tests.execution_values import MONDAY, WEDNESDAY, after_close, fill, intent, opened
 from tests.support.manager_bench import Bench, around, execution, told, view
 
 D = Decimal
@@ -109,6 +110,35 @@ def test_partial_fills_add_up_and_the_last_one_ends_the_order() -> None:
     assert shares(bench) == 10
     assert len(bench.of_kind(FillRecorded)) == 2
     assert alarms(bench) == []
+
+
+def test_a_fee_that_is_kept_in_coins_never_comes_into_the_position() -> None:
+    """Ten bought for 1,000, a hundredth of a coin kept: 9.99 held for 999, a fee of 1, no more."""
+    wish = intent(10, symbol="BTC/USD")
+    bench, send = sent(wish)
+    bench.settle(send, told(send))
+    bench.manager.on_fill(execution(send, "10", fee="0.01", fee_currency="BTC"), now=1)
+    book = bench.manager.state.book
+    assert book is not None
+    assert bench.state_of(send) is OrderState.FILLED
+    assert book.quantity("BTC/USD") == D("9.99")
+    assert (book.cash, book.fees) == (D("99000"), D("1"))
+    assert book.positions["BTC/USD"].cost == D("999")
+    [filled] = bench.of_kind(FillRecorded)
+    assert sum(one.amount for one in postings_of(open_book(opened()), filled)) == 0
+    # The account holds exactly that, so nothing is held back.
+    bench.manager.compare(view(positions={"BTC/USD": "9.99"}))
+    bench.manager.compare(view(positions={"BTC/USD": "9.99"}))
+    assert bench.manager.state.held == {}
+
+
+def test_a_fee_larger_than_the_trade_is_not_taken_for_coins() -> None:
+    """A venue that says nonsense is charged at the estimate, and stops nobody."""
+    bench, send = sent(intent(10, symbol="BTC/USD"))
+    bench.settle(send, told(send))
+    bench.manager.on_fill(execution(send, "10", fee="11", fee_currency="BTC"), now=1)
+    [filled] = bench.of_kind(FillRecorded)
+    assert (filled.fill.fee_quantity, filled.fill.costs_hash) == (0, "venue:estimated")
 
 
 def test_a_fill_before_the_acknowledgement_is_a_fill() -> None:

@@ -209,10 +209,13 @@ def _key(node: yaml.Node, path: KeyPath) -> str:
             key=path_text(path),
             remedy="write `name: value`; merges and compound keys are not supported",
         )
-    if fault := _fault(str(node.value)):
-        found, remedy = fault
-        place = path_text(path)
-        raise YamlRefusedError(f"a key with {found}", line=_line(node), key=place, remedy=remedy)
+    if not str(node.value).isprintable():
+        raise YamlRefusedError(
+            "a key with an invisible character",
+            line=_line(node),
+            key=path_text(path),
+            remedy="type the key again without it",
+        )
     # The text as written: a ticker such as ON or NO stays a name and does not become true or false.
     return str(node.value)
 

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from quant.core.errors import PolicyError
 from quant.core.identity import seed_of
 from quant.core.policy import Policy
+from quant.market.symbols import shown
 
 
 class Fault(StrEnum):
@@ -223,4 +224,10 @@ def _why(error: Exception) -> str:
 
 
 def _faults_of(errors: Iterable[Any]) -> Iterable[str]:
-    return (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors)
+    return (f"{'.'.join(map(_place, one['loc']))}: {one['msg']}" for one in errors)
+
+
+def _place(part: object) -> str:
+    """A key of the file, as it may stand in a message."""
+    text = str(part)
+    return text if text.isprintable() and len(text) < 60 else shown(text)

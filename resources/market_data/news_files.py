@@ -58,12 +58,12 @@ def _csv(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     # The module's own limit is below what a body may have; it cannot be set for one reader.
     csv.field_size_limit(4 * BODY_CHARACTERS_MAX)
     reader = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
-    if not {"event_time", "symbol", "headline"} <= set(reader.fieldnames or ()):
-        raise DataError(
-            f"{label(file)}, line 1, field header: event_time, symbol or headline is missing",
-            remedy=f"name the columns {_FIELDS}",
-        )
     try:
+        if not {"event_time", "symbol", "headline"} <= set(reader.fieldnames or ()):
+            raise DataError(
+                f"{label(file)}, line 1, field header: event_time, symbol or headline is missing",
+                remedy=f"name the columns {_FIELDS}",
+            )
         for record in reader:
             yield f"{label(file)}, line {reader.line_num}", record
     except csv.Error as error:
@@ -106,12 +106,12 @@ def _parquet(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     import pyarrow
 
     try:
-        frame = pd.read_parquet(file)
+        records = pd.read_parquet(file).to_dict("records")
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise DataError(
             f"{label(file)}: it cannot be read as Parquet", remedy="write the file again"
         ) from error
-    for number, record in enumerate(frame.to_dict("records"), start=1):
+    for number, record in enumerate(records, start=1):
         yield f"{label(file)}, row {number}", {str(name): value for name, value in record.items()}
 
 

@@ -5,7 +5,8 @@ Does not belong here: what a cell means (`quant.market.ingest`), or writing to t
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -95,10 +96,11 @@ def read_with(
         if on_file is not None:
             on_file(file, number, len(files))
         table = read_table(file)
-        if is_actions_table(table):
-            actions[table.file] = parse_actions(table)
-            continue
-        parsed = parse_bars(table, options, now=now)
+        with _no_late_damage(file):
+            if is_actions_table(table):
+                actions[table.file] = parse_actions(table)
+                continue
+            parsed = parse_bars(table, options, now=now)
         (daily if parsed.interval_minutes is None else intraday)[table.file] = parsed.frame
     require_one_owner(daily, _KEYS_DAILY)
     require_one_owner(intraday, _KEYS_INTRADAY)
@@ -109,6 +111,19 @@ def read_with(
         files=files,
         skipped=skipped,
     )
+
+
+@contextmanager
+def _no_late_damage(file: Path) -> Iterator[None]:
+    """Arrow looks at the bytes of a text when it is used, long after the file was read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{label(file)}, field file: its texts are damaged", remedy="write the file again"
+        ) from error
 
 
 class FolderSource:

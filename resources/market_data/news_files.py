@@ -15,7 +15,7 @@ from typing import Any, Final
 from quant.core.errors import DataError, UsageError
 from quant.market.news import BODY_CHARACTERS_MAX, NewsItem, parse_item
 from quant.market.symbols import shown
-from resources.market_data.tables import label
+from resources.market_data.tables import DAMAGED_PARQUET, label
 
 SUFFIXES: Final = (".csv", ".jsonl", ".ndjson", ".parquet")
 _FIELDS: Final = "event_time, known_at (if it is there), source, symbol, headline, body"
@@ -107,7 +107,7 @@ def _parquet(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
     try:
         records = pd.read_parquet(file).to_dict("records")
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
+    except (*DAMAGED_PARQUET, pyarrow.ArrowException) as error:
         raise DataError(
             f"{label(file)}: it cannot be read as Parquet", remedy="write the file again"
         ) from error

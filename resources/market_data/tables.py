@@ -22,6 +22,9 @@ _TEXT_SUFFIXES: Final = (".csv", ".txt", ".tsv")
 _PARQUET_SUFFIXES: Final = (".parquet", ".pq")
 SUFFIXES: Final = (*_TEXT_SUFFIXES, *_PARQUET_SUFFIXES)
 
+# What pandas raises of a file whose own description of itself is damaged.
+DAMAGED_PARQUET: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _NUMERIC: Final = re.compile(r"\s*[-+]?\d+(\.\d+)?([eE][-+]?\d+)?\s*")
 # Binance names its public files BTCUSDT-1h-2024-01.csv.
@@ -228,7 +231,7 @@ def _read_parquet(path: Path) -> RawTable:
 
     try:
         frame = pq.read_table(path).to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (*DAMAGED_PARQUET, pa.ArrowException) as error:
         raise DataError(
             f"{label(path)}, field file: it is no Parquet file that can be read: "
             f"{shown(error, length_max=200)}",

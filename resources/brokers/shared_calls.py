@@ -4,6 +4,7 @@ Belongs here: keeping and locking. Does not belong here: what the count allows (
 budget`). The file is no record of anything: it may be deleted, and is then begun anew.
 """
 
+import contextlib
 import fcntl
 import json
 import math
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from quant.core.errors import StorageUnavailableError
+from quant.core.errors import VenueUnavailableError
 from quant.execution.broker import RateLimitedError
 from quant.execution.budget import (
     CallKind,
@@ -63,12 +64,14 @@ class SharedCalls:
         self._path = None if folder is None else folder / f"{venue}.json"
         self._monotonic = monotonic
         self._spent = Spent()
+        self._told = Spent()
 
     def ask(self, kind: CallKind, weight: int) -> None:
         """Count a call that leaves now, or `RateLimitedError` with how long to wait."""
         with self._held() as held:
             held.spent, wait_s = take(held.spent, self.limits, kind, weight, held.now)
-            silence_s, is_banned = held.spent.silence_left_s(held.now), held.spent.is_banned
+            told = max(held.spent, self._told, key=lambda spent: spent.silence_left_s(held.now))
+            silence_s, is_banned = told.silence_left_s(held.now), told.is_banned
         if silence_s:
             words = "has banned this address" if is_banned else "asks for fewer requests"
             raise RateLimitedError(
@@ -85,13 +88,17 @@ class SharedCalls:
             )
 
     def silence(self, seconds: float, *, is_banned: bool) -> None:
-        """The venue asked for silence, and all processes shall keep it."""
-        with self._held() as held:
+        """The venue asked for silence, and all processes shall keep it.
+
+        This one does even where the others cannot be told, since the disk is full.
+        """
+        self._told = silenced(self._told, seconds, self._monotonic(), is_banned=is_banned)
+        with contextlib.suppress(VenueUnavailableError), self._held() as held:
             held.spent = silenced(held.spent, seconds, held.now, is_banned=is_banned)
 
     def counted(self, used: int) -> None:
-        """What the venue itself has counted in this minute."""
-        with self._held() as held:
+        """What the venue itself has counted in this minute; told again with its next answer."""
+        with contextlib.suppress(VenueUnavailableError), self._held() as held:
             held.spent = counted_by_venue(held.spent, used, held.now)
 
     @contextmanager
@@ -107,7 +114,17 @@ class SharedCalls:
             before = held.spent
             yield held
             if held.spent != before:
-                _write(descriptor, held.spent)
+                try:
+                    _write(descriptor, held.spent)
+                except OSError as error:
+                    raise self._unavailable(error) from None
+
+    def _unavailable(self, error: OSError) -> VenueUnavailableError:
+        """To whoever wants to send it is the same as a venue that cannot be reached."""
+        return VenueUnavailableError(
+            f"the count of calls {self._path} cannot be kept ({error.strerror})",
+            remedy="free some space, or give this user access; nothing is sent without the count",
+        )
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -116,10 +133,7 @@ class SharedCalls:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise StorageUnavailableError(
-                f"the count of calls {self._path} cannot be opened ({error.strerror})",
-                remedy="give this user access to the folder; nothing is sent without the count",
-            ) from None
+            raise self._unavailable(error) from None
         try:
             # Freed with the descriptor, and by the system when the process dies.
             fcntl.flock(descriptor, fcntl.LOCK_EX)

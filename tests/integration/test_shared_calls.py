@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quant.core.errors import StorageUnavailableError
+from quant.core.errors import VenueUnavailableError
 from quant.execution.broker import RateLimitedError
 from quant.execution.budget import WINDOW_S, CallKind, CallLimits
 from resources.brokers.shared_calls import SharedCalls
@@ -73,10 +73,36 @@ def test_a_damaged_count_is_a_full_one(tmp_path: Path, content: bytes) -> None:
 
 
 def test_without_a_place_for_the_count_nothing_is_sent(tmp_path: Path) -> None:
+    """To an order that is the same as a venue that cannot be reached: it waits, in no doubt."""
     (tmp_path / "calls").write_text("a file in the way", encoding="utf-8")
     calls = SharedCalls("alpaca", LIMITS, folder=tmp_path / "calls")
-    with pytest.raises(StorageUnavailableError):
-        calls.ask(CallKind.CANCEL, 1)
+    for _ in range(2):
+        with pytest.raises(VenueUnavailableError, match="calls") as caught:
+            calls.ask(CallKind.CANCEL, 1)
+        assert not isinstance(caught.value, RateLimitedError)
+        calls.counted(10)
+
+
+def test_a_silence_is_kept_even_where_nobody_else_can_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fills up: what the venue said is still known to whoever heard it."""
+    now = [100.0]
+    calls = SharedCalls("alpaca", LIMITS, folder=tmp_path, monotonic=lambda: now[0])
+    calls.ask(CallKind.READ, 1)
+    full = OSError(28, "No space left on device")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "resources.brokers.shared_calls.os.pwrite", lambda *_: (_ for _ in ()).throw(full)
+        )
+        calls.silence(30.0, is_banned=False)
+        with pytest.raises(VenueUnavailableError, match="No space left"):
+            calls.ask(CallKind.READ, 1)
+    with pytest.raises(RateLimitedError) as caught:
+        calls.ask(CallKind.READ, 1)
+    assert caught.value.retry_after_s == 30.0
+    now[0] += 31.0
+    calls.ask(CallKind.READ, 1)
 
 
 def test_the_file_is_the_owners_and_small(tmp_path: Path) -> None:

@@ -456,7 +456,7 @@ def test_raw_and_clean_have_the_same_impact(pmx: Pmx) -> None:
     [
         (("clean.daily_bars", "AAPL", "2022-10-02"), "nearest session is 2022-10-03"),
         (("clean.daily_bars", "AAPLX", "2022-10-04"), "did you mean AAPL"),
-        (("clean.daily_bars", "AAPL", "yesterday"), "is no date"),
+        (("clean.daily_bars", "AAPL", "yesterday"), "is no day"),
         (("clean.daily_bars", "AAPL"), "a symbol and a session"),
         (("order.fills", "AAPL", "2022-10-04"), "use clean.daily_bars or raw.daily_bars"),
     ],

@@ -1,13 +1,16 @@
 """Wrong policy files: every field of every file of `config/`, replaced by what it may not be."""
 
 import copy
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pydantic import BaseModel
 
 from resources.policy import POLICY_FILES, load_all, load_policy, model_of
 from resources.policy_yaml import path_text
@@ -97,8 +100,8 @@ def cases(shop: Workshop) -> Iterator[Case]:
         values = yaml.safe_load(_shipped(file))
         for path, value in _leaves(values):
             for what, (raw, words) in _wrong(path, value).items():
-                if file == "book" and what == "a number in quotes":
-                    continue  # an exact amount may stand in quotes
+                if _is_allowed(what, _type_at(model_of(file), path)):
+                    continue
                 edit = _Edit(file, path, partial(_with, values, path, raw))
                 yield _case(folder, edit, what, words)
         yield from _keys(folder, file, values)
@@ -136,6 +139,34 @@ def _wrong(path: KeyPath, value: Any) -> dict[str, tuple[str, tuple[str, ...]]]:
         return {**ANYWHERE, **TEXT}
     # A date: YAML has its own kind for it.
     return {**ANYWHERE, "nothing": ("null", NULL), "text": ("soon", ("text",))}
+
+
+def _type_at(kind: Any, path: KeyPath) -> Any:
+    """What the policy's class says of the value at `path`."""
+    for part in path:
+        kind = _plain(kind)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(part)].annotation
+        else:  # a mapping's value, or an item of a list
+            inner = [one for one in typing.get_args(kind) if one is not Ellipsis]
+            kind = inner[-1 if isinstance(part, str) else 0]
+    return kind
+
+
+def _plain(kind: Any) -> Any:
+    """Without what `Annotated` adds and without None."""
+    while typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if type(None) in (inner := typing.get_args(kind)):
+        return _plain(next(one for one in inner if one is not type(None)))
+    return kind
+
+
+def _is_allowed(what: str, kind: Any) -> bool:
+    """What a class may leave open; and an exact amount may stand in quotes."""
+    if what == "nothing":
+        return type(None) in typing.get_args(kind)
+    return what == "a number in quotes" and _plain(kind) is Decimal
 
 
 def _is_whole(path: KeyPath) -> bool:

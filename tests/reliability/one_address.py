@@ -89,7 +89,6 @@ class Meter:
     told: int = 0
     broken: set[int] = field(default_factory=set)
     bans: int = 0
-    in_bans: int = 0
     # What the next call is told, for somebody else's sake.
     planned: deque[float] = field(default_factory=deque)
     _spent: deque[tuple[float, int]] = field(default_factory=deque)
@@ -134,9 +133,8 @@ class Meter:
         if self._early >= PATIENCE:
             self.bans += 1
             self._until = now + BAN_S
-        is_banned = self._early >= PATIENCE
-        self.in_bans += is_banned
-        return RateLimitedError("418", retry_after_s=self._until - now, is_banned=is_banned)
+        wait_s, is_banned = self._until - now, self._early >= PATIENCE
+        return RateLimitedError("418", retry_after_s=wait_s, is_banned=is_banned)
 
 
 class MeteredLine(Line):
